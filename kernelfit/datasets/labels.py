@@ -20,6 +20,7 @@ from kernelfit.errors import InputError
 from kernelfit.typing import Array, TaskName
 
 from .categories import listed
+from .cells import classified
 from .faults import damaged
 from .rows import Rows, refuse_rounding
 
@@ -119,11 +120,18 @@ def names_of(y: Array, classes: Sequence[str], name: str) -> tuple[list[str], tu
     return [_number_name(label, classes) for label in y], ()
 
 
-def flags_as_among(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
-    """Names of classes, those that say true or false as among `classes`: TRUE of Excel is True of pandas, and 1."""
+def as_among(names: Sequence[str], classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as they are among `classes`: those that say true or false, as TRUE of Excel is True of pandas,
+    and 1, and numbers, as 1.0 is 1."""
     flags = _flags_among(classes) or {flag: str(int(flag)) for flag in (False, True)}
     called = {str(flag).lower(): name for flag, name in flags.items() if name in classes}
-    return tuple(name if name in classes else called.get(name.lower(), name) for name in names)
+    among = []
+    for name in names:
+        value, kind = classified(name)
+        number = name if kind is not None else _number_name(np.float64(value), classes)
+        other = number if number in classes else called.get(name.lower(), name)
+        among.append(name if name in classes else other)
+    return tuple(among)
 
 
 def _number_name(label: np.generic, classes: Collection[str]) -> str:
@@ -229,7 +237,7 @@ def _encode_named(parts: list[Rows]) -> tuple[list[Array], tuple[str, ...], tupl
         )
     codes: list[Array] = []
     for part in parts:
-        own = flags_as_among(part.class_names or (), names)
+        own = as_among(part.class_names or (), names)
         strange = sorted(set(own) - set(names))
         if strange:
             raise damaged(

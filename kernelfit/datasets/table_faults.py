@@ -146,7 +146,7 @@ def words_of(
         missing = faults.get(Kind.MISSING)
         few = 2 * faults.seen[Kind.TEXT].count <= n - (missing.count if missing else 0)
         sparse = svmlight.is_pair(faults.seen[Kind.TEXT].cell.strip()) and not are_dates(categories)
-        if few or sparse or are_measures(categories):
+        if few or sparse or (are_measures(categories) and not are_dates(categories)):
             continue  # numbers, of which some are spoilt
         words[column] = categories
         if are_dates(categories) or too_many(categories, n):

@@ -16,7 +16,7 @@ from kernelfit.cpu import environment
 from kernelfit.datasets import REGISTRY, Dataset
 from kernelfit.datasets.cells import is_missing, is_number
 from kernelfit.datasets.faults import damaged
-from kernelfit.datasets.labels import are_one_hot, classes_of_columns, flags_as_among, names_of
+from kernelfit.datasets.labels import are_one_hot, as_among, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.alike import require_images_alike, require_solvers_rows, require_units_alike
@@ -305,7 +305,7 @@ def _truth(result: Result, rows: Rows, progress: Progress) -> Array | None:
     if len(labels) != len(rows.y):
         raise InputError(f"rows: got labels of shape {rows.y.shape} in {rows.path}, expected one class a row")
     if rows.class_names is not None:
-        called = flags_as_among(rows.class_names, result.classes)
+        called = as_among(rows.class_names, result.classes)
         names = [called[int(code)] for code in labels]
     else:
         names, notes = names_of(labels, result.classes, rows.path.name)

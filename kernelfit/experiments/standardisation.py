@@ -12,6 +12,9 @@ from kernelfit.errors import InputError
 from kernelfit.gram.arrays import refuse_rounding
 from kernelfit.typing import Array, Float
 
+# Sums of squares of larger numbers, and of smaller ones than its inverse, are no float64.
+_LARGE = 1e140
+
 
 @dataclass(frozen=True)
 class Standardisation:
@@ -25,10 +28,13 @@ class Standardisation:
     @classmethod
     def of(cls, rows: Array, indicators: NDArray[np.bool_] | None = None) -> Standardisation:
         """That of the rows (n, d), of the columns that are no `indicators` (d,) of words."""
-        scale = rows.std(axis=0, dtype=np.float64)
+        largest, smallest = rows.max(axis=0), rows.min(axis=0)
+        unit = _unit(np.maximum(np.abs(largest.astype(np.float64)), np.abs(smallest.astype(np.float64))))
+        within = rows if (unit == 1.0).all() else rows / unit
+        scale = within.std(axis=0, dtype=np.float64) * unit
         # The mean of equal numbers is rounded, and their standard deviation then no zero.
-        varies = (rows.max(axis=0) > rows.min(axis=0)) & (scale > 0)
-        mean, scale = rows.mean(axis=0, dtype=np.float64), np.where(varies, scale, 1.0)
+        varies = (largest > smallest) & (scale > 0)
+        mean, scale = within.mean(axis=0, dtype=np.float64) * unit, np.where(varies, scale, 1.0)
         if indicators is not None:
             mean[indicators], scale[indicators] = 0.0, 1.0
         return cls(mean, scale)
@@ -46,9 +52,18 @@ class Standardisation:
         if rows.ndim != 2 or rows.shape[1] != len(self.mean):
             raise InputError(f"X: got shape {rows.shape}, expected (m, {len(self.mean)})")
         refuse_rounding(rows, "X")
-        values: Float = np.asarray(rows, dtype=np.float64) - self.mean
-        values /= self.scale
+        unit = _unit(self.scale)
+        within = np.asarray(rows, dtype=np.float64)
+        values: Float = (within if (unit == 1.0).all() else within / unit) - self.mean / unit
+        values /= self.scale / unit
         return values
 
     def to_dict(self) -> dict[str, Any]:
         return {"mean": self.mean.tolist(), "scale": self.scale.tolist()}
+
+
+def _unit(largest: Float) -> Float:
+    """Powers of two (d,) that numbers so large are divided by where their squares, or differences, would under- or
+    overflow; else 1."""
+    extreme = (largest > _LARGE) | ((largest < 1 / _LARGE) & (largest > 0))
+    return np.where(extreme, np.ldexp(1.0, np.frexp(largest)[1] - 1), 1.0)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelfit.datasets.labels import encode_labels, flags_as_among, names_of
+from kernelfit.datasets.labels import as_among, encode_labels, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError
@@ -54,8 +54,10 @@ def test_booleans_are_called_as_they_stand() -> None:
     # TRUE of Excel was another class than True, which pandas makes of it.
     (_, test), classes, _ = encode_labels([rows([0, 1], ("FALSE", "TRUE")), rows([1, 0], ("False", "true"))])
     assert (test.tolist(), classes) == ([1, 0], ("FALSE", "TRUE"))
-    assert flags_as_among(("True", "FALSE", "x"), ("0", "1")) == ("1", "0", "x")
-    assert flags_as_among(("True", "FALSE"), ("no", "TRUE")) == ("TRUE", "FALSE")
+    assert as_among(("True", "FALSE", "x"), ("0", "1")) == ("1", "0", "x")
+    assert as_among(("True", "FALSE"), ("no", "TRUE")) == ("TRUE", "FALSE")
+    # Of numbers beside a word, as pandas writes them where one is missing.
+    assert as_among(("1.0", "0.0", "-0.5", "x", "2.0"), ("0", "1", "-0.5")) == ("1", "0", "-0.5", "x", "2.0")
     with pytest.raises(DataError, match="the further classes False, True"):
         encode_labels([rows([0, 1], ("no", "yes")), flags])
 

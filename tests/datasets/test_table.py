@@ -128,6 +128,7 @@ def test_rows_and_labels(tmp_path: Path, text: str, X: list[list[float]], y: lis
             "day,a,time,y\n2021-05-01,1,12:30,2\n2021-05-02,1,8:15 pm,2\n",
             r"dates or times in column 'day' .*line 2\), and the like in 1 more; .*drop=\['day', 'time'\]",
         ),
+        ("day,a,y\n01.05.2021,1,2\n02.05.2021,2,3\n", "dates or times in column 'day'"),
         (
             "a,b,y\n" + "".join(f"1,n{i},0\n" for i in range(11)),
             "found 11 different words in column 'b' of 11 rows",

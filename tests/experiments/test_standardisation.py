@@ -24,6 +24,17 @@ def test_a_constant_column_is_only_centred_though_its_mean_is_rounded(rng: np.ra
     np.testing.assert_allclose(standardised[:, 1:], 1, atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [1.5e308, 1e160, 1e-160, 1e-300])
+def test_numbers_whose_squares_are_none_are_standardised(rng: np.random.Generator, size: float) -> None:
+    """Their scale was infinite, or 1 as if they were constant, and the stored run could not be opened."""
+    rows = rng.uniform(-1, 1, (50, 2))
+    expected = Standardisation.of(rows)
+    scaled = Standardisation.of(rows * [size, 1.0])
+    np.testing.assert_allclose(scaled.apply(rows * [size, 1.0]), expected.apply(rows), rtol=1e-9)
+    again = Standardisation.from_dict(scaled.to_dict())
+    np.testing.assert_array_equal(again.apply(rows * [size, 1.0]), scaled.apply(rows * [size, 1.0]))
+
+
 def test_new_rows_are_not_rounded_in_silence() -> None:
     standardisation = Standardisation.of(np.arange(4.0)[:, None])
     with pytest.raises(InputError, match=r"^X: got the integer 1152921504606846977 at row 0, column 0"):
