@@ -10,6 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from kernelfit.cli.signals import ended_by_signals
+
 #: name on the command line -> module with `main(words)`, and where there is more to show than rows of numbers
 #: `table(record)`, the text of a table, and `plot(record)`, a figure
 BENCHMARKS = {
@@ -100,7 +102,8 @@ def main(words: list[str]) -> None:
                 print(f"{name:>14}  {about(module)}")
         case ["run", name, *options] if name in BENCHMARKS:
             sys.argv[0] = f"python -m benchmarks run {name}"
-            importlib.import_module(BENCHMARKS[name]).main(options)
+            with ended_by_signals():  # a process that it started ends with it
+                importlib.import_module(BENCHMARKS[name]).main(options)
         case ["table", file]:
             record, module = read(file)
             print(getattr(module, "table", table)(record))

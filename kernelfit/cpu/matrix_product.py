@@ -4,8 +4,8 @@ Narrow triangles are solved and diagonal blocks factored in its tiles (`kernelfi
 are left to BLAS but on two families. On AMD's Zen 5 a core adds 2 x 8 products of float64 in a cycle, 134 GFLOP/s, of
 which this reaches 101 to 107 and OpenBLAS 0.3.30 90 to 98 on its kernel for Skylake, and 60 where
 `OPENBLAS_CORETYPE=Haswell` has it take that for AVX2. On Intel's Ice Lake both reach 60, but BLAS loses more with
-strips of few rows. In float32 the kernel for Skylake is the faster one, and so is BLAS where either CPU is held to AVX2
-(`docs/performance.md`).
+strips of few rows and gains with many columns. In float32 the kernel for Skylake is the faster one, and so is BLAS
+where either CPU is held to AVX2 (`docs/performance.md`).
 
 The scheme is that of K. Goto and R. van de Geijn (ACM Trans. Math. Softw. 34, 2008) as in BLIS: columns of the product
 in blocks that the third level of cache holds, sums cut into runs of `_DEPTH` products, rows in blocks for the second
@@ -16,6 +16,7 @@ depend on how rows and columns are cut.
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import cache
 from typing import Any
@@ -40,8 +41,9 @@ _AHEAD = 16
 _ROWS, _COLUMNS = 384, 1_056
 #: fewer products than this are left to BLAS
 _WORTH = 96**3
-# CPUs on which it was measured to be faster than OpenBLAS in large products.
-_FASTER = ("znver5", "icelake-server")
+# CPUs on which it was measured to be faster than OpenBLAS in large products, and of how many columns at most: with
+# 2,048 a core of Ice Lake has 52 to 54 GFLOP/s, BLAS 57 to 60.
+_FASTER = {"znver5": sys.maxsize, "icelake-server": 1_024}
 # Kernels of OpenBLAS that use registers of 512 bits.
 _WIDE = ("SkylakeX", "Cooperlake", "SapphireRapids")
 
@@ -55,13 +57,13 @@ def available() -> bool:
 
 
 def faster_than_blas() -> bool:
-    """Whether large products of float64 are faster than those of OpenBLAS."""
+    """Whether large products of float64 are faster than those of OpenBLAS, where they have not too many columns."""
     return FILLED and PROCESSOR in _FASTER
 
 
 def worth(m: int, n: int, k: int, dtype: Any) -> bool:
     """Whether a product of (m, k) by (k, n) is faster here than by BLAS."""
-    if min(m, n) < 32 or k < 16 or m * n * k < _WORTH or not faster_than_blas():
+    if min(m, n) < 32 or k < 16 or m * n * k < _WORTH or not FILLED or n > _FASTER.get(PROCESSOR, 0):
         return False
     return dtype == np.float64 or not _library_is_wide()
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -162,3 +165,32 @@ def test_what_cannot_be_shown_is_one_line(words, message):
     ]
     with pytest.raises(SystemExit, match=message):
         main(words)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_a_process_of_its_own_ends_with_the_run_that_started_it(tmp_path):
+    (tmp_path / "runs_asleep.py").write_text(
+        "from benchmarks.children import isolated\ndef main(words):\n    isolated.run('asleep')\n"
+    )
+    (tmp_path / "asleep.py").write_text(
+        "import os, pathlib, time\n"
+        f"pathlib.Path({str(tmp_path / 'started')!r}).write_text(str(os.getpid()))\n"
+        f"pathlib.Path({str(tmp_path / 'started')!r}).rename({str(tmp_path / 'process')!r})\n"
+        "time.sleep(120)\n"
+    )
+    script = (
+        "import benchmarks.__main__ as b; b.BENCHMARKS['asleep'] = 'runs_asleep'; b.main(['run', 'asleep'])"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+    )
+    try:
+        while not (tmp_path / "process").exists():
+            assert run.poll() is None
+            time.sleep(0.05)
+    finally:
+        run.terminate()
+    assert run.wait(60) == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "process").read_text()), 0)
