@@ -33,7 +33,7 @@ def alpha_error(value: float | None, digits: int) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """0.0123 -> 12 ms, 1.5 -> 1.50 s, 763 -> 12 min 43 s, 7500 -> 2 h 05 min."""
+    """0.0123 -> 12 ms, 1.5 -> 1.50 s, 763 -> 12 min 43 s, 7500 -> 2 h 05 min, 4e5 -> 4.63 days."""
     if value is None:
         return MISSING
     if value < 0.9995:
@@ -43,7 +43,9 @@ def seconds(value: float | None) -> str:
     minutes, rest = divmod(round(value), 60)
     if minutes < 120:
         return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 72 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes / 1440:.3g} days"
 
 
 def beside_rmse(record: dict[str, Any], part: str) -> str:

@@ -52,7 +52,7 @@ def test_numeric_targets_have_no_accuracy(tmp_path, rng):
     assert "accuracy" not in run(*options).stdout
 
 
-def test_every_option_reaches_the_construction(monkeypatch):
+def test_every_option_reaches_the_construction(monkeypatch, tmp_path):
     fitted = []
 
     def recorded(X, y, **options):
@@ -62,6 +62,7 @@ def test_every_option_reaches_the_construction(monkeypatch):
     monkeypatch.setattr("kernelfit.cli.expressivity.fit", recorded)
     options = {"--dataset": "digits", "--n": "30", "--labels": "true", "--crop": "6", "--depth": "5,6"}
     options |= {"--variant": "multiplexer", "--theta": "0.125", "--seed": "3", "--json": "-"}
+    options["--data-dir"] = str(tmp_path)
     assert {option for each in command.params for option in each.opts} == options.keys()
     record = json.loads(run(*(word for pair in options.items() for word in pair)).stdout)
     chosen = {"variant": "multiplexer", "theta": 0.125, "seed": 3}

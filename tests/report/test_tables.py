@@ -86,6 +86,7 @@ def test_an_error_of_alpha_of_1_reads_as_no_digit() -> None:
         (12.34, "12.3 s"),
         (763, "12 min 43 s"),
         (7500, "2 h 05 min"),
+        (4e5, "4.63 days"),
     ],
 )
 def test_seconds(value: float | None, text: str) -> None:
