@@ -16,6 +16,7 @@ from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.typing import Float
 
@@ -33,6 +34,8 @@ _BLANKS = re.compile(r"\s+", re.ASCII)
 _SAMPLE = 32
 # Lines above a table that are looked for, to name them.
 _MOST_TITLES = 8
+# Numbers examined at a time, so that no second array of the size of X is made.
+_NUMBERS = 2**20
 # Columns that a note lists.
 _LISTED = 8
 # 0 before another digit in the first cell of a line.
@@ -170,9 +173,10 @@ class TextTable:
         """A note of the columns whose points may all separate thousands: 1.234 beside 950, or between semicolons."""
         if self.decimal != ".":
             return ()
-        left = {column: "" for index, column in enumerate(numeric) if _are_thousandths(X[:, index])}
+        thousandths, integers = _thousandths(X)
+        left = {column: "" for index, column in enumerate(numeric) if thousandths[index]}
         # Integers are told from round thousands by the first.
-        whole = {column for index, column in enumerate(numeric) if _are_whole(X[:, index])} & left.keys()
+        whole = {column for index, column in enumerate(numeric) if integers[index]}
         plain: set[int] = set()
         if label is not None and all(map(points_may_group, kept[label])):
             left[label] = next((cell for cell in kept[label] if "." in cell), "")
@@ -261,13 +265,16 @@ class TextTable:
             yield at, row, strange, coded
 
 
-def _are_thousandths(values: Float) -> bool:
-    """Whether all are below 1000 and of three decimals at most."""
-    return bool((np.abs(values) < 1000.0).all() and (np.rint(values * 1000.0) / 1000.0 == values).all())
-
-
-def _are_whole(values: Float) -> bool:
-    return bool((values == np.floor(values)).all())
+def _thousandths(X: Float) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which columns of X (n, d) hold numbers below 1000 of three decimals at most, and which integers, alone."""
+    thousandths, integers = np.ones((2, X.shape[1]), dtype=bool)
+    height = max(1, _NUMBERS // max(1, X.shape[1]))
+    for start in range(0, len(X), height):
+        block = X[start : start + height]
+        small = np.where(np.abs(block) < 1000.0, block, np.nan)
+        thousandths &= (np.rint(small * 1000.0) / 1000.0 == small).all(axis=0)
+        integers &= (block == np.floor(block)).all(axis=0)
+    return thousandths, integers
 
 
 def _add_codes(codes: dict[int, str], row: list[str], columns: Sequence[int]) -> None:
