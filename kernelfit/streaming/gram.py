@@ -8,7 +8,6 @@ the factor takes the memory that its sums had: neither the features, nor K besid
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -26,15 +25,16 @@ from kernelfit.device.protocol import Device
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.pointwise import Lengths, PointwiseGram, rectangle_of_products
-from kernelfit.gram.source import PanelGram, Source
+from kernelfit.gram.source import PanelGram, Source, StoredGram
 from kernelfit.kernels.base import Kernel
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.storage.folders import make_writable, scratch_folder
+from kernelfit.storage.panel_file import PanelFile
 from kernelfit.streaming import gram_file
 from kernelfit.streaming.checkpoint import Checkpoint, identity
 from kernelfit.streaming.cluster_sums import ClusterSums
 from kernelfit.streaming.device_sums import DeviceSums
-from kernelfit.streaming.gram_file import StoredSums, SumsRecord
+from kernelfit.streaming.gram_file import StoredSums
 from kernelfit.streaming.host_sums import HostSums
 from kernelfit.streaming.plan import GramPlan, GramSizes, plan_feature_gram
 from kernelfit.streaming.protocol import StreamingFeatures
@@ -296,18 +296,17 @@ class _Job:
         if self.checkpoint is not None:
             sums.release()
             return gram_file.read(self.checkpoint.path).gram()
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix="kernelfit-", suffix=".gram.h5")
-        os.close(handle)
-        count = int(features.net.n_filters)
+        # Without a name: it vanishes with this process, however that ends.
+        path = self.folder / f"kernelfit-{os.getpid()}-{id(self):x}.gram.h5"
+        file = PanelFile.create(path, self.sizes.layout, self.sizes.dtype, named=False)
         try:
-            record = SumsRecord(count, count, {}, {}, asdict(features.seconds))
-            gram_file.write(
-                Path(name), self.sizes.layout, sums.panels(), sums.cross(), sums.test_sq_norms(), record
-            )
-            sums.release()
-            return gram_file.read(Path(name)).gram()
-        finally:
-            os.unlink(name)  # what is open stays readable, and vanishes with this process
+            for j, panel in enumerate(sums.panels()):
+                file.write(j, (self.sizes.layout.start(j), self.sizes.layout.n), panel)
+        except BaseException:
+            file.close()
+            raise
+        sums.release()
+        return StoredGram(file)
 
     def _result(
         self, gram: PanelGram, cross: NDArray[Any], test_sq_norms: Float, features: FeaturePass

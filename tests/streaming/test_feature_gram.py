@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +89,18 @@ def test_a_gram_on_the_disk_gives_the_same_bits(tmp_path: Path, rng: np.random.G
 
 def test_a_large_gram_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IN_MEMORY", 0)
-    train = images(30)
+    train, there = images(30), list[Path]()
+
+    def watched(write: Callable[..., int], *arguments: Any) -> int:  # a kill would leave what is there now
+        there.extend(path for path in tmp_path.iterdir() if path.stat().st_size)
+        return write(*arguments)
+
+    for name in ("write", "pwritev"):
+        monkeypatch.setattr(os, name, partial(watched, getattr(os, name)))
     streamed = feature_gram(fitted(train), train, train[:2], scratch=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == there == []
+    held = feature_gram(fitted(train), train, train[:2], scratch=tmp_path)
+    assert np.array_equal(streamed.gram.diagonal(), held.gram.diagonal())
     assert streamed.gram.diagonal().shape == (30,)
 
 
