@@ -25,7 +25,7 @@ from kernelfit.errors import StorageError
 
 # One system call moves at most 2 GiB on Linux; reading back needs one buffer of this size.
 _LARGEST_TRANSFER = 2**24
-# Bytes of the random part of a draft's name; seconds after which one that nobody holds is nobody's.
+# Bytes of the random part of a draft's name; seconds after which an empty one that nobody holds is nobody's.
 _TOKEN, _SETTLED = 6, 60.0
 #: what file systems answer that cannot sync a folder
 _NO_SYNC = (errno.EINVAL, errno.ENOTSUP)
@@ -190,13 +190,14 @@ def _remove_drafts(path: Path) -> None:
 
 
 def _remove_dead(draft: Path) -> None:
-    """Remove a draft whose lock nobody holds: it goes with the writer, who takes it a moment after the file is made."""
+    """Remove a draft whose lock nobody holds: it goes with the writer, who takes it a moment after the file is made,
+    before a byte is in it."""
     with suppress(OSError):
         descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             there = os.fstat(descriptor)
-            if stat.S_ISREG(there.st_mode) and time.time() - there.st_mtime > _SETTLED:
+            if stat.S_ISREG(there.st_mode) and (there.st_size or time.time() - there.st_mtime > _SETTLED):
                 draft.unlink()
         finally:
             os.close(descriptor)

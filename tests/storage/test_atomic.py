@@ -110,13 +110,13 @@ def test_what_the_disk_gives_back_is_compared(tmp_path: Path, monkeypatch: pytes
 def test_drafts_of_killed_writers_are_removed(tmp_path: Path) -> None:
     """Of a file of many GB each kill while it was written left another one."""
     path = tmp_path / "file[1].h5"
-    dead, young, held, other = (
+    dead, just_dead, young, held, other = (
         tmp_path / f".{name}.{token * 12}"
-        for name, token in ((path.name, "0"), (path.name, "1"), (path.name, "2"), ("file1.h5", "0"))
+        for name, token in (*((path.name, str(token)) for token in range(4)), ("file1.h5", "0"))
     )
-    for left in (dead, young, held, other):
-        left.write_bytes(b"part")
-        if left != young:
+    for left in (dead, just_dead, young, held, other):
+        left.write_bytes(b"" if left == young else b"part")
+        if left not in (just_dead, young):
             os.utime(left, (0, 0))
     with held.open("rb") as writer:
         fcntl.flock(writer, fcntl.LOCK_EX)
