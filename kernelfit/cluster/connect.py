@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kernelfit.arguments import shown
-from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.gpu import Gpu, NoGpu
 from kernelfit.cluster.tasks import WorkerState, gpu_of_worker, rate_of_worker, state_of_worker
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import ClusterError, InputError, PlanError
@@ -104,16 +104,16 @@ class Cluster:
         beside = Counter(state.host for state in states.values())
         return {address: state.one_of(beside[state.host]) for address, state in states.items()}
 
-    def gpus(self, kernel: Kernel | None = None) -> dict[str, Gpu | str]:
+    def gpus(self, kernel: Kernel | None = None) -> dict[str, Gpu | NoGpu]:
         """The GPU of each worker there is now, or why it has none; those that share one have equal parts of it.
 
         With a kernel of functions of the user's, none that these do not compile for.
         """
         own = kernel if kernel is not None and kernel.functions() else None
-        found: dict[str, Gpu | str] = self.on_each(gpu_of_worker, own)
+        found: dict[str, Gpu | NoGpu] = self.on_each(gpu_of_worker, own)
         beside = Counter(gpu.identity for gpu in found.values() if isinstance(gpu, Gpu))
         return {
-            address: gpu if isinstance(gpu, str) else gpu.one_of(beside[gpu.identity])
+            address: gpu if isinstance(gpu, NoGpu) else gpu.one_of(beside[gpu.identity])
             for address, gpu in found.items()
         }
 
@@ -163,39 +163,37 @@ class Cluster:
     def unlike(self) -> dict[str, str]:
         """By address why workers cannot take part: no kernelfit, or other versions of what does arithmetic.
 
-        The others, `alike`, are those that do from now on.
+        The others, `alike`, are those that do from now on. The scheduler reads every task on its way: under "scheduler"
+        why it cannot.
         """
-        ours = {name: version(name) for name in _PACKAGES}
         there = self.answered(lambda: self.client.get_versions(packages=list(_PACKAGES)))
-        python = there["client"]["host"]["python"].split(".")[:2]
-        reasons = {}
-        for address, found in there["workers"].items():
-            if found["host"]["python"].split(".")[:2] != python:
-                reasons[address] = (
-                    f"the worker {address} runs Python {found['host']['python']}, expected {'.'.join(python)} as here; "
-                    "start it in the same environment"
-                )
-                continue
-            for name, expected in ours.items():
-                got = found["packages"].get(name)
-                if got is None or str(got).startswith("MISSING"):
-                    reasons[address] = (
-                        f"the worker {address} has no {name}, expected {expected} as here; install kernelfit[dask] "
-                        "there"
-                    )
-                    break
-                if got != expected:
-                    reasons[address] = (
-                        f"the worker {address} has {name} {got}, expected {expected} as here; install the same version "
-                        "there"
-                    )
-                    break
+        python = ".".join(there["client"]["host"]["python"].split(".")[:2])
+        asked = {address: (f"the worker {address}", found) for address, found in there["workers"].items()}
+        asked["scheduler"] = f"that of {self.where}", there["scheduler"]
+        reasons = {
+            address: f"{whose} {difference}"
+            for address, (whose, found) in asked.items()
+            if (difference := _difference(found, python)) is not None
+        }
         self.alike = frozenset(there["workers"]) - frozenset(reasons)
         return reasons
 
     def close(self) -> None:
         """Close what was opened here; never raises."""
         self._release()
+
+
+def _difference(found: dict[str, Any], python: str) -> str | None:
+    """What Dask found in another process that is not as here, in words; None where all is."""
+    if ".".join(found["host"]["python"].split(".")[:2]) != python:
+        return f"runs Python {found['host']['python']}, expected {python} as here; start it in the same environment"
+    for name, expected in ((name, version(name)) for name in _PACKAGES):
+        got = found["packages"].get(name)
+        if got is None or str(got).startswith("MISSING"):
+            return f"has no {name}, expected {expected} as here; install kernelfit[dask] there"
+        if got != expected:
+            return f"has {name} {got}, expected {expected} as here; install the same version there"
+    return None
 
 
 def at_end(owner: Any, action: Callable[..., None], *arguments: Any) -> Callable[[], None]:
@@ -264,7 +262,7 @@ def connect(
 
 def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import LocalCluster
 
     if memory < threads * INTERPRETER:
         raise PlanError(
@@ -289,15 +287,11 @@ def _local(threads: int, memory: int, folder: Path, note: Callable[[str], None])
             f"processes that may be started, with room for files in {folder}; in a script put the call under "
             "if __name__ == \"__main__\":, name another scratch folder, or take engine='process'"
         ) from None
-    client = Client(local, set_as_default=False)
-    note(f"engine dask: {threads} workers on this machine, dashboard at {client.dashboard_link}")
-    return Cluster(client, (client, local), f"{threads} workers on this machine")
+    return _started(local, threads, "workers", note)
 
 
 def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[str], None]) -> Cluster:
     """One worker for each GPU, which it sees first by CUDA_VISIBLE_DEVICES."""
-    from distributed import Client
-
     try:
         from dask_cuda import LocalCUDACluster
         from dask_cuda.utils import get_n_gpus
@@ -306,6 +300,7 @@ def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[st
         if not count:
             raise ValueError("it sees no GPU")
         local = LocalCUDACluster(
+            preload=[_UNINTERRUPTED],
             threads_per_worker=max(1, threads // count),
             dashboard_address=":0",
             memory_limit=int(memory / count / _OF_LIMIT),
@@ -322,8 +317,19 @@ def _local_with_gpus(threads: int, memory: int, folder: Path, note: Callable[[st
             f"device: got cuda for workers that are started here, but dask-cuda does not start them ({error}); check "
             "nvidia-smi, or name a scheduler whose workers have GPUs"
         ) from None
-    client = Client(local, set_as_default=False)
-    note(f"engine dask: {count} workers with a GPU on this machine, dashboard at {client.dashboard_link}")
+    return _started(local, count, "workers with a GPU", note)
+
+
+def _started(local: Any, count: int, workers: str, note: Callable[[str], None]) -> Cluster:
+    """The client of a cluster that was started here, which is closed where it gets none."""
+    from distributed import Client
+
+    try:
+        client = Client(local, set_as_default=False)
+    except BaseException:
+        local.close()
+        raise
+    note(f"engine dask: {count} {workers} on this machine, dashboard at {client.dashboard_link}")
     return Cluster(client, (client, local), f"{count} workers on this machine")
 
 
@@ -372,7 +378,9 @@ def _remote(scheduler: str) -> Cluster:
         _require_address(Path(scheduler))
     where: dict[str, Any] = {"scheduler_file": scheduler} if is_file else {"address": scheduler}
     try:
-        client = in_time(lambda: Client(**where, timeout=_PATIENCE, set_as_default=False), 2.0 * _PATIENCE)
+        client = in_time(
+            lambda: Client(**where, timeout=_PATIENCE, set_as_default=False), 2.0 * _PATIENCE, Client.close
+        )
     except Exception as error:  # of sockets, of what an address means, and what Dask asserts of one
         raise ClusterError(
             f"scheduler: {scheduler} does not answer ({_cause(error)}), expected a scheduler that runs; start one with "
@@ -381,11 +389,20 @@ def _remote(scheduler: str) -> Cluster:
     return Cluster(client, (client,), scheduler)
 
 
-def in_time(make: Callable[[], Result], seconds: float) -> Result:
-    """What `make` returns, or `TimeoutError`: Dask waits without end for a server that says nothing."""
+def in_time(
+    make: Callable[[], Result], seconds: float, release: Callable[[Result], Any] = lambda late: None
+) -> Result:
+    """What `make` returns, or `TimeoutError`: Dask waits without end for a server that says nothing.
+
+    What comes when nobody waits any more is for `release`.
+    """
+    answers = _begun(make)
     try:
-        return _taken(_begun(make), seconds)
-    except Empty:
+        return _taken(answers, seconds)
+    except (Empty, KeyboardInterrupt) as error:
+        _begun(lambda: release(_taken(answers, None)))
+        if isinstance(error, KeyboardInterrupt):
+            raise
         raise TimeoutError("whoever listens there takes the connection and says nothing") from None
 
 
@@ -403,8 +420,8 @@ def _begun(make: Callable[[], Result]) -> SimpleQueue[tuple[Result | None, BaseE
     return answers
 
 
-def _taken(answers: SimpleQueue[Any], seconds: float) -> Any:
-    """What is put there within so many seconds; raises `Empty` where nothing is."""
+def _taken(answers: SimpleQueue[Any], seconds: float | None) -> Any:
+    """What is put there, within so many seconds where a number is given; raises `Empty` where nothing is."""
     made, error = answers.get(timeout=seconds)
     if error is not None:
         raise error

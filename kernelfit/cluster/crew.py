@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from kernelfit.cluster import tasks
 from kernelfit.cluster.connect import Cluster, at_end, in_time
-from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.gpu import Gpu, NoGpu
 from kernelfit.cluster.placement import Placement, slab_bytes
 from kernelfit.cluster.sent_gram import ShareLost, blocks_of
 from kernelfit.cluster.tasks import Setup, WorkerState
@@ -390,7 +390,7 @@ class Crew:
         self._open(lost if lost and self._opened else range(self.setup.deal.shares))
         self._opened = True
 
-    def _moved(self, p: int, states: dict[str, WorkerState], gpus: dict[str, Gpu | str]) -> str:
+    def _moved(self, p: int, states: dict[str, WorkerState], gpus: dict[str, Gpu | NoGpu]) -> str:
         """Where share p lies on the worker that it was given to, and in words what of that is new.
 
         What it will take there is taken off `states` and `gpus`, which others that move beside it are to fit into.

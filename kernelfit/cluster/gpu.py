@@ -36,6 +36,14 @@ class Gpu:
         return replace(self, free=max(0, self.free // workers - SPARE))
 
 
+@dataclass(frozen=True)
+class NoGpu:
+    """Why a worker does not compute on a GPU; `of_kernel`: the user's functions do not compile for the one it has."""
+
+    reason: str
+    of_kernel: bool = False
+
+
 def look() -> Gpu | str:
     """The GPU that this process sees first, or why there is none."""
     if not has_driver():
@@ -51,7 +59,7 @@ def look() -> Gpu | str:
         return f"{type(error).__name__}: {error}"
 
 
-def refusal(kernel: Kernel) -> str | None:
+def refusal(kernel: Kernel) -> NoGpu | None:
     """Why that GPU cannot have the user's functions of k; None where they compile for it."""
     try:
         device = open_gpu(_NOTHING)
@@ -60,7 +68,7 @@ def refusal(kernel: Kernel) -> str | None:
         finally:
             device.close()
     except (DeviceError, InputError) as error:
-        return str(error)
+        return NoGpu(str(error), of_kernel=isinstance(error, InputError))
     return None
 
 

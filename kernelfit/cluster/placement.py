@@ -9,15 +9,13 @@ from kernelfit.cluster.connect import Cluster
 from kernelfit.cluster.costs import Room, parts_of, placed
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_costs import columns_of, fixed_bytes, row_bytes
+from kernelfit.cluster.gpu import NoGpu
 from kernelfit.device.choose import MIN_ROWS
 from kernelfit.errors import ClusterError, DeviceError, InputError
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.precision import precision_of
 from kernelfit.kernels.base import Kernel
-
-# How a device begins to say that it cannot compile the user's functions.
-_UNCOMPILED = "(kernel: "
 
 
 @dataclass(frozen=True)
@@ -66,33 +64,35 @@ class GpuRequest:
             note(f"device auto: the workers' CPUs ({self.refusal})")
             return {}
         if lacking and self.device == "cuda":
-            address, reason = next(iter(lacking.items()))
+            address, without = next(iter(lacking.items()))
             raise DeviceError(
-                f"device: got cuda, but the worker {address} {reason}, expected a GPU on every worker; take "
+                f"device: got cuda, but the worker {address} {without.reason}, expected a GPU on every worker; take "
                 "device='auto', by which workers without one compute on their CPUs"
             )
-        uncompiled = next((reason for reason in lacking.values() if _UNCOMPILED in reason), None)
+        uncompiled = next((without.reason for without in lacking.values() if without.of_kernel), None)
         if uncompiled is not None:
             note(f"device auto: the CPUs of some workers, one of which {uncompiled}")
         if usable and self.device == "auto":
             note(f"device auto: the GPUs of {len(usable)} of {len(usable) + len(lacking)} workers")
         return usable
 
-    def seen(self, costs: Costs, cluster: Cluster) -> tuple[dict[str, int], dict[str, str]]:
+    def seen(self, costs: Costs, cluster: Cluster) -> tuple[dict[str, int], dict[str, NoGpu]]:
         """Bytes of the GPUs that may be computed on, by worker, and why that of any other worker may not; nothing where
         none is asked for."""
         usable: dict[str, int] = {}
-        lacking: dict[str, str] = {}
+        lacking: dict[str, NoGpu] = {}
         if self.device == "cpu" or (self.device == "auto" and costs.n < MIN_ROWS):
             return usable, lacking
         needed = self.beside(costs)
         for address, gpu in sorted(cluster.gpus(self.kernel).items()):
-            if isinstance(gpu, str):
-                lacking[address] = f"has no GPU that can be used ({gpu})"
+            if isinstance(gpu, NoGpu):
+                lacking[address] = replace(gpu, reason=f"has no GPU that can be used ({gpu.reason})")
                 continue
             free = gpu.free if self.memory is None else min(gpu.free, self.memory)
             if free < needed:
-                lacking[address] = f"may take {free:,} bytes of its GPU, where {needed:,} are needed beside L"
+                lacking[address] = NoGpu(
+                    f"may take {free:,} bytes of its GPU, where {needed:,} are needed beside L"
+                )
             else:
                 usable[address] = free
         return usable, lacking

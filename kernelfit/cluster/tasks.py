@@ -20,7 +20,7 @@ from kernelfit.cluster import gpu
 from kernelfit.cluster.arithmetic import Arithmetic, Blocks, Part
 from kernelfit.cluster.deal import Deal
 from kernelfit.cluster.device_arithmetic import DeviceArithmetic
-from kernelfit.cluster.gpu import Gpu
+from kernelfit.cluster.gpu import Gpu, NoGpu
 from kernelfit.cluster.host_arithmetic import HostArithmetic
 from kernelfit.cluster.sent_gram import SentGram, ShareLost
 from kernelfit.cluster.share import Report, Share
@@ -106,11 +106,12 @@ def state_of_worker(dask_worker: Any = None) -> WorkerState:
     )
 
 
-def gpu_of_worker(kernel: Kernel | None = None) -> Gpu | str:
+def gpu_of_worker(kernel: Kernel | None = None) -> Gpu | NoGpu:
     """The GPU of a worker, or why it has none; with a kernel, none that its functions do not compile for."""
     found = gpu.look()
-    refusal = None if kernel is None or isinstance(found, str) else gpu.refusal(kernel)
-    return refusal or found
+    if isinstance(found, str):
+        return NoGpu(found)
+    return (None if kernel is None else gpu.refusal(kernel)) or found
 
 
 def rate_of_worker(dtype: np.dtype[Any], gpus: Mapping[str, int], dask_worker: Any = None) -> float:

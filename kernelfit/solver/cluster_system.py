@@ -221,7 +221,7 @@ class ClusterSystem:
             _tell(placement, "auto", notes)
         for address in placement.addresses:
             if address in lacking and (address in on_gpus or self._gpus.device == "cuda"):
-                notes.add(f"worker {address} {lacking[address]}: in float64 it computes on its CPU")
+                notes.add(f"worker {address} {lacking[address].reason}: in float64 it computes on its CPU")
         if self.run is not None:
             self.run.restart(record_of(self.problem, plan, notes.lines))
         follower = ClusterSystem(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import signal
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.cluster.connect import Engine, connect
+from kernelfit.cluster.connect import Engine, connect, in_time
 from kernelfit.errors import ClusterError, InputError, PlanError
 
 from .conftest import local_cluster
@@ -58,6 +61,17 @@ def test_what_a_cluster_cannot_do_is_one_line(rng: np.random.Generator, client: 
         "device_memory",
     ]
     solution.close()
+
+
+def test_a_scheduler_without_the_package_is_one_line(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads every task on its way, and Dask's error of that has many lines."""
+    there = copy.deepcopy(client.get_versions(packages=["kernelfit", "numpy", "scipy", "numba"]))
+    there["scheduler"]["packages"]["kernelfit"] = None
+    monkeypatch.setattr(client, "get_versions", lambda packages: there)
+    with pytest.raises(
+        ClusterError, match=r"scheduler: that of the cluster of the client has no kernelfit, expected"
+    ):
+        kernelfit.solve(np.eye(3), np.ones(3), engine="dask", scheduler=client, gamma=1.0)
 
 
 @pytest.mark.parametrize("contents", ["", "{}", "[]", '{"address": null}'])
@@ -108,6 +122,49 @@ def test_a_server_that_says_nothing_is_no_scheduler(monkeypatch: pytest.MonkeyPa
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(ClusterError, match=r"does not answer \(whoever listens there .* says nothing\)"):
             connect(Engine("dask", address), 1, 10**9, Path(), print)
+
+
+@pytest.mark.parametrize("error", [TimeoutError, KeyboardInterrupt])
+def test_a_client_that_comes_too_late_is_closed(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    """It stayed connected, with its threads, for as long as this process ran."""
+    asked, closed = threading.Event(), threading.Event()
+
+    def make() -> str:
+        asked.wait(10.0)
+        return "late"
+
+    def release(late: str) -> None:
+        assert late == "late"
+        closed.set()
+
+    if error is KeyboardInterrupt:
+
+        def interrupted(*arguments: Any) -> None:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("kernelfit.cluster.connect._taken", interrupted)
+    with pytest.raises(error):
+        in_time(make, 0.01, release)
+    assert not closed.is_set()
+    asked.set()
+    assert closed.wait(10.0)
+
+
+def test_a_cluster_that_gets_no_client_is_closed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    closed = threading.Event()
+    started = SimpleNamespace(close=closed.set)
+
+    def refused(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(distributed, "LocalCluster", lambda **options: started)
+    monkeypatch.setattr(distributed, "Client", refused)
+    with pytest.raises(KeyboardInterrupt):
+        connect(Engine("dask"), 1, 10**9, tmp_path, print)
+    assert closed.is_set()
 
 
 def test_workers_of_our_own_leave_an_interrupt_to_this_process(tmp_path: Path) -> None:

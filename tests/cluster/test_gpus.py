@@ -235,7 +235,7 @@ def test_a_function_that_does_not_compile_for_a_gpu_is_computed_on_the_cpu(
 
     def refused(device: HostDevice, kernel: Any) -> None:
         if device.slab.capacity < ROOM and next(numbers) < refusing:
-            raise InputError("kernel: got mine, which Numba CUDA cannot compile")
+            raise InputError("mine: Numba CUDA cannot compile it")
         compile_it(device, kernel)
 
     def mine(x: Any, y: Any) -> float:
@@ -246,12 +246,12 @@ def test_a_function_that_does_not_compile_for_a_gpu_is_computed_on_the_cpu(
     where = {"engine": "dask", "scheduler": client, "panel_width": WIDTH, "kernel": mine, "ridge": 0.1}
     there = kernelfit.solve(X, Y, **where)
     said = next(line for line in there.notes if line.startswith("device auto: the CPUs of some workers"))
-    assert "has no GPU that can be used (kernel: got mine, which Numba CUDA cannot compile)" in said
+    assert "has no GPU that can be used (mine: Numba CUDA cannot compile it)" in said
     assert there.device == ("dask, 3 workers" if refusing == 3 else "dask, 3 workers, 2 on GPUs")
     assert difference(there.alpha, kernelfit.solve(X, Y, kernel=mine, ridge=0.1).alpha) <= 1e-12
     there.close()
     numbers = itertools.count()
-    with pytest.raises(DeviceError, match=r"device: got cuda, but the worker .* \(kernel: got mine, which"):
+    with pytest.raises(DeviceError, match=r"device: got cuda, but the worker .* \(mine: Numba CUDA"):
         kernelfit.solve(X, Y, device="cuda", **where)
 
 
@@ -287,6 +287,9 @@ def test_workers_of_this_machine_are_started_by_dask_cuda(
     )
     assert there.device == "dask, 2 workers, 2 on GPUs"
     assert started["threads_per_worker"] == 2
+    assert any(
+        "SIG_IGN" in text for text in started["preload"]
+    )  # a terminal's Ctrl-C is this process's to answer
     assert started["memory_limit"] == 1_500_000_000
     there.close()
     vars(modules["dask_cuda.utils"])["get_n_gpus"] = lambda: 0
