@@ -165,17 +165,22 @@ class Run:
 
     def store_iteration(self, meta: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         """Where the iteration is, in place of what was stored before. Raises `StorageError`."""
-        iteration_file.write(self.folder / ITERATION, meta, arrays)
+        iteration_file.write(self.folder / ITERATION, {**meta, "identity": self._record.identity}, arrays)
 
     def stored_iteration(self, progress: Progress) -> tuple[dict[str, Any], dict[str, Array]] | None:
-        """What was stored last; None, and a note where it is damaged, where the iteration is to begin."""
-        if not (self.folder / ITERATION).exists():
+        """What was stored last; None, and a note where it is damaged or of another run: the iteration is to begin."""
+        path = self.folder / ITERATION
+        if not path.exists():
             return None
         try:
-            return iteration_file.read(self.folder / ITERATION)
+            meta, arrays = iteration_file.read(path)
         except DataError as error:
             progress.note(f"{error}; the iteration begins again")
             return None
+        if meta.pop("identity", None) != self._record.identity:
+            progress.note(f"{path}: is of another run; the iteration begins again")
+            return None
+        return meta, arrays
 
     def discard(self) -> None:
         """Take everything away that the run put into its folder; a forked child, whose it is not, takes nothing."""

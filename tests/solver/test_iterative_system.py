@@ -449,11 +449,16 @@ def test_other_targets_and_damage_begin_the_iteration_again(rng: np.random.Gener
     assert other.convergence.converged
     older = tmp_path / "older"
     shutil.copytree(damaged, older)
+    of_others = tmp_path / "of other rows"
+    shutil.copytree(damaged, of_others)
+    _killed_run(tmp_path / "other rows", 2.0 * X[::-1], Y, 3)
+    shutil.copy(tmp_path / "other rows" / "iteration.h5", of_others)
     (damaged / "iteration.h5").write_bytes(b"damaged")
     meta, arrays = iteration_file.read(older / "iteration.h5")
     hdf5.write(older / "iteration.h5", form=iteration_file.FORMAT, version=1, meta=meta, arrays=arrays)
     for folder, fault in (
         (damaged, ""),
+        (of_others, "is of another run; "),
         (older, f"is of version 1 of the iteration, expected {iteration_file.VERSION}; "),
     ):
         progress = Silent()
