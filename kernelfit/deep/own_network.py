@@ -3,8 +3,8 @@ imports it.
 
 The function or class is called with those of `shape` (height, width, channels), `n_classes` and `dropout` that it
 takes, and gives an `nn.Module` from images (B, channels, height, width) to logits (B, n_classes). Its weights are drawn
-after `torch.manual_seed(seed)`; other sources of chance, and state outside parameters and buffers, would make a run
-that no resume repeats.
+after `torch.manual_seed(seed)`; other sources of chance, and state outside parameters and persistent buffers, would
+make a run that no resume repeats.
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ CHOICES = (
     Choice(
         "weight_decay",
         "C/G",
-        "Inception and AlexNet from code; the MLP's is a guess within a published sweep",
+        "Inception and AlexNet from code; the MLP's is a guess within a published sweep; on weights alone, in AlexNet "
+        "on those of the two hidden linear layers",
     ),
     Choice(
         "rates", "G", "without batch norm the rate is not stated: ladder, next rung on NaN or loss at ln c"
@@ -86,9 +87,16 @@ CHOICES = (
     Choice("stop_when_fitted", "G", "off: the paper's runs have a fixed length"),
     Choice("init", "C", "Inception He, cut at 2 std; AlexNet std .05/.04, cut at 2 std; MLP Glorot normal"),
     Choice(
-        "batch_norm", "C", "eps .001, decay .9997; statistics recomputed on training data before evaluation"
+        "local_response_norm", "C", "AlexNet: radius 4, bias 1, alpha .001 / 9, beta .75, behind each pool"
     ),
-    Choice("test_crop", "G", "centre crop at test time, also after training on random crops"),
+    Choice(
+        "batch_norm",
+        "C",
+        "eps .001, decay .9997; statistics recomputed on training images as they are evaluated",
+    ),
+    Choice(
+        "test_crop", "G", "centre crop in every evaluation, of training images too, also after random crops"
+    ),
     Choice("augmentation", "G", "flip and rotation of the full image before the crop, bilinear, zero fill"),
     Choice(
         "dropout",
@@ -158,7 +166,7 @@ class Recipe:
                 f"{name}: {words} of {self.corruption} images would leave the fixed centre crop; switch one off"
             )
         for name, minimum in _COUNTS.items():
-            self._set(name, arguments.integer(name, getattr(self, name), minimum))
+            self._set(name, arguments.integer(name, getattr(self, name), minimum, 2**63 - 1))
         for name in ("n", "n_test"):
             if getattr(self, name) is not None:
                 self._set(name, arguments.integer(name, getattr(self, name), 1))

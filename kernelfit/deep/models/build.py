@@ -80,11 +80,10 @@ def check_network(name: str, shape: tuple[int, int, int]) -> None:
 
 
 def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float) -> nn.Module:
-    """A network of one's own, once it has answered two images with logits."""
+    """A network of one's own, once it has answered two images with logits, and one: a last batch may have one row."""
     model = own_network.make(name, shape=shape, n_classes=n_classes, dropout=dropout)
     if not isinstance(model, nn.Module):
         raise InputError(f"model: {name} gives {type(model).__name__}, expected an nn.Module")
-    height, width, channels = shape
     for mode in (model.eval, model.train):
         if mode() is not model:
             raise InputError(
@@ -92,20 +91,29 @@ def _own(name: str, shape: tuple[int, int, int], n_classes: int, dropout: float)
                 "return self"
             )
     model.eval()
+    for rows in (2, 1):
+        _check_logits(name, model, (rows, shape[2], *shape[:2]), n_classes)
+    return model.train()
+
+
+def _check_logits(name: str, model: nn.Module, shape: tuple[int, int, int, int], n_classes: int) -> None:
+    """Raise InputError where the network has no logits for blank images of `shape` (B, channels, height, width)."""
+    rows, *each = shape
+    images = f"{rows} image{'s' if rows > 1 else ''}"
     try:
         with torch.no_grad():
-            out = model(torch.zeros(2, channels, height, width))
+            out = model(torch.zeros(shape))
     except Exception as error:
         reason = " ".join(str(error).split())
         raise InputError(
-            f"model: {name} cannot take images of {channels} x {height} x {width} ({reason})"
+            f"model: {name} cannot take {images} of {' x '.join(map(str, each))} ({reason}); expected logits for any "
+            "number of images"
         ) from error
-    if not isinstance(out, torch.Tensor) or out.shape != (2, n_classes):
+    if not isinstance(out, torch.Tensor) or out.shape != (rows, n_classes):
         shown = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
         raise InputError(
-            f"model: {name} gives {shown} for 2 images, expected logits of shape (2, {n_classes})"
+            f"model: {name} gives {shown} for {images}, expected logits of shape ({rows}, {n_classes})"
         )
-    return model.train()
 
 
 def draws(model: nn.Module, shape: tuple[int, int, int]) -> bool:
@@ -132,6 +140,28 @@ def channels_last_fault(model: nn.Module, shape: tuple[int, int, int]) -> str | 
         except Exception as error:  # the network's own code may raise anything
             return own_network.in_one_line(error)
     return None
+
+
+def hides_state(one: nn.Module, same: nn.Module, shape: tuple[int, int, int]) -> bool:
+    """Whether a pass over training images leaves more behind than parameters and stored buffers, or takes chance from
+    elsewhere than torch: a resumed run is then not the one that was interrupted. `one` and `same` are drawn from one
+    seed; both are spent.
+    """
+    height, width, channels = shape
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        images = torch.randn(2, channels, height, width)
+        one.train()(images)
+        same.train().load_state_dict(one.state_dict())
+        for mode in (True, False):
+            outputs = []
+            for net in (one, same):
+                torch.manual_seed(1)
+                out = net.train(mode)(images)
+                outputs.append(out[0] if isinstance(out, tuple) else out)
+            if not torch.equal(*(out.nan_to_num() for out in outputs)):
+                return True
+    return False
 
 
 def _inception_v3(n_classes: int, dropout: float) -> nn.Module:

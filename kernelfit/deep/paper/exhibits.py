@@ -153,9 +153,9 @@ def _choices(choices: list[Record]) -> Part:
     grid = Grid(("setting", "taken", "why"), words=(1, 2))
     for choice in choices:
         taken = choice["values"] if "values" in choice else [choice.get("value")]
+        # Of one that is no field, such as the initial weights, the reason says what it is.
         shown = ", ".join(str(value) for value in taken if value is not None)
-        if shown:
-            grid.add_row(choice["name"].replace("_", " "), shown, choice["reason"])
+        grid.add_row(choice["name"].replace("_", " "), shown, choice["reason"])
     return Part("What the paper leaves open", table=grid) if grid.rows else Part()
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from kernelfit.report import figures, plot
 from kernelfit.report.chart import Axis, Chart, Rule, Series, values_of
+from kernelfit.storage.folders import make_folder
 
 FORMATS = (".png", ".svg")
 NAMES = {
@@ -175,7 +176,7 @@ def save(chart: Chart, folder: Path, note: str | None) -> list[Path]:
     run has come as far as what is shown."""
     if not chart.series:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     targets = [folder / f"{chart.name}{suffix}" for suffix in FORMATS]
     drawn = plot.figure([chart], note or "")
     for target in targets:

@@ -15,7 +15,7 @@ from kernelfit.deep.models.build import build
 from kernelfit.deep.recipe import Recipe
 
 PEAK = 790e12  # FLOP/s: a large bf16 matrix product on one H200
-CIFAR_ROWS = 50_000
+CIFAR_ROWS, CIFAR_SIDE = 50_000, 32
 
 
 @functools.cache
@@ -34,7 +34,8 @@ def per_image(model: str, side: int, channels: int, n_classes: int) -> int:
 def of_run(recipe: Recipe, epochs: int | None = None) -> float:
     """FLOP of `epochs` epochs (default: all of the recipe) on CIFAR-10's shape, evaluations left out."""
     rows = recipe.n or CIFAR_ROWS
-    return float(per_image(recipe.model, recipe.side, 3, 10) * rows * (epochs or recipe.epochs))
+    side = min(recipe.side, CIFAR_SIDE)  # images that are no larger than the crop stay as they are
+    return float(per_image(recipe.model, side, 3, 10) * rows * (epochs or recipe.epochs))
 
 
 def plan(recipes: Sequence[Recipe]) -> dict[str, Any]:

@@ -95,6 +95,7 @@ def reproduce(
         if note is not None:
             progress.note(f"{target} is {note}")
     runs = folder / "runs"
+    seconds_so_far(runs)  # a damaged line is refused before hours of work
     results = run(
         request.in_order(),
         runs,

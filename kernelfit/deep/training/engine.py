@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
-from kernelfit.deep.models.build import build, channels_last_fault
+from kernelfit.deep.models.build import build, channels_last_fault, hides_state
 from kernelfit.deep.models.runs import decayed_parameters, side_by_side
 from kernelfit.deep.own_network import in_one_line, is_own
 from kernelfit.deep.recipe import Recipe, check_sources
@@ -39,6 +39,7 @@ from kernelfit.deep.world import BatchNorm, World, share_batch_norm
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Advance, Progress, ProgressLike, as_progress
 from kernelfit.runs.lock import FolderLock
+from kernelfit.storage.folders import make_folder
 
 WINDOW = 50  # steps averaged into one point of a loss curve
 AUXILIARY_WEIGHT = 0.4  # of Inception V3's second head
@@ -93,8 +94,8 @@ def check_step(recipe: Recipe, shape: tuple[int, int, int], n_classes: int) -> N
             optimizer.step()
     except Exception as error:  # the network's own code may raise anything
         raise InputError(
-            f"model: {recipe.model} cannot take a step of training ({in_one_line(error)}); train what gives logits of "
-            "floats, differentiable in parameters of floats"
+            f"model: {recipe.model} cannot take a step of training on 2 images ({in_one_line(error)}); train what "
+            "gives logits of floats for any number of images, differentiable in parameters of floats"
         ) from error
 
 
@@ -135,6 +136,8 @@ class Training:
         check_sources(self.recipes)
         check_step(self.recipe, source.shape, source.n_classes)
         check_single_rows(self.recipe, source.n, source.shape, source.n_classes, self.world.size)
+        if folder is not None:
+            self._note_hidden_state()
         self.members = [self._fresh(r).to(self.device) for r in self.recipes]
         self.model = side_by_side(self.members, self.recipe.model)
         coefficients = torch.tensor([r.weight_decay for r in self.recipes], device=self.device)
@@ -171,6 +174,17 @@ class Training:
             dropout=recipe.dropout,
             seed=recipe.seed,
         )
+
+    def _note_hidden_state(self) -> None:
+        """Say so where a network of the user's own would not resume as it was stored."""
+        model = self.recipe.model
+        if is_own(model) and hides_state(
+            self._fresh(self.recipe), self._fresh(self.recipe), self.source.shape
+        ):
+            self.progress.note(
+                f"{model} has state that its state_dict lacks, or chance that is not torch's: a run of it that is "
+                "resumed differs from one that is not"
+            )
 
     def _takes_channels_last(self) -> bool:
         """Whether the network takes channels-last images: ours do, one of the user's own is tried."""
@@ -286,7 +300,7 @@ class Training:
         locks: list[FolderLock] = []
         try:
             for folder in dict.fromkeys([self.folder, *self.logs]):
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 locks.append(FolderLock(folder / "lock"))
         except StorageError:
             for lock in locks:
@@ -485,7 +499,7 @@ class Training:
         if not now and time.monotonic() - self.saved_at < self.hardware.checkpoint_seconds:
             return
         self._count_seconds()
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         state = {
             "recipes": [r.to_json() for r in self.recipes],
             "digest": self.source.digest,
@@ -519,20 +533,22 @@ class Training:
         try:
             self._check_owner(state, path)
             self._restore(state)
-        except DataError:
+        except (DataError, torch.cuda.OutOfMemoryError):
             raise
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError):
-            raise DataError(
+            raise checkpoint.CheckpointError(
                 f"checkpoint: {path} does not fit {self.recipe.model} as it is now; use another folder, or delete it"
             ) from None
         self.progress.note(f"resumed {self.recipe.key} at epoch {self.epoch}, step {self.step}")
         return self.step > 0
 
     def _check_owner(self, state: dict[str, Any], path: Path) -> None:
-        """Raise DataError where the checkpoint is of another recipe or of other data."""
+        """Raise CheckpointError where the checkpoint is of another recipe, DataError where it is of other data."""
         expected = [r.to_json() for r in self.recipes]
         if state["recipes"] != expected or state["rate"] != self.rate:
-            raise DataError(f"checkpoint: {path} belongs to another recipe; use another folder")
+            raise checkpoint.CheckpointError(
+                f"checkpoint: {path} belongs to another recipe; use another folder"
+            )
         same = torch.equal(state["labels"], self.source.labels) and state["digest"] == self.source.digest
         ours = self.source.data_digests
         if not same or state.get("data_digests", ours) != ours:  # which older checkpoints lack

@@ -9,6 +9,7 @@ from typing import Any
 
 from kernelfit.errors import InputError, StorageError
 from kernelfit.storage import atomic
+from kernelfit.storage.folders import make_folder
 from kernelfit.storage.json_output import plain
 from kernelfit.storage.regular import open_regular
 
@@ -22,7 +23,7 @@ class EpochLog:
     """
 
     def __init__(self, folder: Path, history: list[dict[str, Any]], *, tensorboard: bool = False) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self.path = folder / "log.jsonl"
         atomic.write_bytes(self.path, "".join(_line(record) for record in history).encode())
         self.scalars = _scalar_writer(folder / "tensorboard") if tensorboard else None
@@ -82,14 +83,20 @@ def _line(record: dict[str, Any]) -> str:
     return json.dumps(plain(record), allow_nan=False) + "\n"
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a log; a last line cut short by a kill is left out. Raises StorageError."""
+def whole_lines(path: Path) -> list[bytes]:
+    """The lines of a file, without what follows the last end of one: it is cut short, whatever it says. Raises
+    StorageError.
+    """
     try:
-        lines = path.read_bytes().split(b"\n")
+        return path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise atomic.storage_error("read", path, error) from None
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of a log; a last line cut short by a kill is left out. Raises StorageError."""
     records = []
-    for line in lines[:-1]:  # what follows the last end of a line is cut short, whatever it says
+    for line in whole_lines(path):
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -12,7 +12,7 @@ import torch
 from kernelfit.arguments import integer, non_negative
 from kernelfit.cpu import freed_blocks
 from kernelfit.deep.options import PRECISIONS
-from kernelfit.errors import DeviceError, InputError
+from kernelfit.errors import DeviceError, DeviceFullError, InputError
 
 BF16_UNITS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # in torch's names of a processor's capabilities
 
@@ -103,6 +103,12 @@ class Hardware:
                 torch.backends.cudnn.benchmark = True  # shapes never change
             try:
                 yield
+            except torch.cuda.OutOfMemoryError as error:
+                reason = ". ".join(" ".join(str(error).split()).split(". ")[:2])
+                raise DeviceFullError(
+                    f"device: {device} has no memory left ({reason}); take fewer runs at once, smaller stacks or a "
+                    "smaller batch"
+                ) from None
             finally:
                 torch.set_float32_matmul_precision(before)
                 torch.backends.cudnn.allow_tf32 = convolutions

@@ -33,10 +33,14 @@ class Outcome:
 
     @property
     def converged_step(self) -> int | None:
-        """Steps until the mean loss of a window first was at or below the recipe's threshold."""
-        for record in self.history:
-            steps = record["window_steps"]
-            for step, loss in zip(steps, record["window_losses"], strict=True):
-                if loss is not None and loss <= self.recipe.threshold:
-                    return int(step)
-        return None
+        """See `steps_to`, of the recipe's threshold."""
+        return steps_to(self.recipe.threshold, self.history)
+
+
+def steps_to(threshold: float, history: list[dict[str, Any]]) -> int | None:
+    """Steps until the mean loss of a window first was at or below the threshold; None where it was not."""
+    for record in history:
+        for step, loss in zip(record["window_steps"], record["window_losses"], strict=True):
+            if loss is not None and loss <= threshold:
+                return int(step)
+    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,6 +21,7 @@ from kernelfit.deep.training.outcome import Outcome
 from kernelfit.errors import DataError
 from kernelfit.progress import Progress
 from kernelfit.storage import json_output
+from kernelfit.storage.atomic import storage_error
 
 if TYPE_CHECKING:
     from kernelfit.deep.training.hardware import Hardware  # which imports torch
@@ -34,6 +36,19 @@ FIGURES = (
     "best_test_accuracy",
     "best_test_top5",
 )
+#: what tables and figures read of every result, and of each of its epochs
+_FIELDS = {
+    *("key", "status", "rate", "epochs", "steps", "seconds", "converged_step", *FIGURES),
+    *("corrupted_test_error", "history"),
+}
+_EPOCH_FIELDS = {
+    *("epoch", "step", "seconds", "online_accuracy", "window_steps", "window_losses"),
+    *(
+        f"{part}_{name}"
+        for part in ("clean", "corrupted")
+        for name in ("accuracy", "first_learned", "forgotten")
+    ),
+}
 
 
 def record(outcome: Outcome, hardware: Hardware) -> dict[str, Any]:
@@ -106,7 +121,8 @@ def history_so_far(recipe: Recipe, folder: Path) -> list[dict[str, Any]]:
     own = folder / recipe.key
     logs = [own / "log.jsonl", *(own / f"rate-{rate:g}" / "log.jsonl" for rate in recipe.rates)]
     there = [log for log in logs if log.is_file()]
-    return epoch_log.read(there[-1]) if there else []
+    records = epoch_log.read(there[-1]) if there else []
+    return list(itertools.takewhile(_is_epoch, records))
 
 
 def analyses_so_far(recipe: Recipe, folder: Path) -> dict[str, Any]:
@@ -115,8 +131,8 @@ def analyses_so_far(recipe: Recipe, folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        earlier: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        earlier: Any = json.loads(_content(path))
+    except (ValueError, RecursionError):
         earlier = None
     if not isinstance(earlier, dict):
         raise DataError(f"analysis: {path} is not one of this program; delete it and analyse again")
@@ -140,18 +156,35 @@ def _corrupted_error(outcome: Outcome) -> float | None:
 
 
 def finished(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
-    """The stored result of a recipe; None where it has not been finished in `folder`."""
+    """The stored result of a recipe; None where it has not been finished in `folder`. Raises DataError for a file that
+    is another's or damaged, StorageError for one that cannot be read.
+    """
     path = folder / recipe.key / "result.json"
     if not path.exists():
         return None
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored: dict[str, Any] = json.loads(_content(path))
         owner = Recipe.from_json(stored["recipe"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        if not (stored.keys() >= _FIELDS and stored["history"] and all(map(_is_epoch, stored["history"]))):
+            raise ValueError("fields")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         raise DataError(f"result: {path} is not a result of this program; delete it to run again") from None
     if owner != recipe:
         raise DataError(f"result: {path} belongs to another recipe; delete it to run again")
     return stored
+
+
+def _is_epoch(record: Any) -> bool:
+    """Whether a record of a history has the fields of one."""
+    return isinstance(record, dict) and record.keys() >= _EPOCH_FIELDS
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds. Raises StorageError, whose remedy is not to delete it."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise storage_error("read", path, error) from None
 
 
 def check_data(recipe: Recipe, stored: dict[str, Any], fetch: Fetch) -> None:

@@ -5,12 +5,13 @@ A sweep that is interrupted resumes: finished recipes are read, the others resum
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from kernelfit.deep.own_network import is_own
 from kernelfit.deep.processes import leads, processes
 from kernelfit.deep.recipe import Recipe, check_sources
 from kernelfit.deep.training import checkpoint, epoch_log
+from kernelfit.deep.training.checkpoint import CheckpointError
 from kernelfit.deep.training.engine import Training, check_single_rows, check_step
 from kernelfit.deep.training.hardware import Hardware
 from kernelfit.deep.training.outcome import FAILED, Outcome
@@ -43,6 +45,7 @@ from kernelfit.deep.world import World, joined
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.storage import atomic, json_output
+from kernelfit.storage.folders import make_folder
 
 Trained = tuple[list[Outcome], list[nn.Module]]
 
@@ -77,19 +80,56 @@ def stacks(recipes: Sequence[Recipe], size: int = STACK) -> list[list[Recipe]]:
     return result
 
 
-def _begun_stacks(missing: Sequence[Recipe], folder: Path) -> list[list[Recipe]]:
-    """The stacks of `folder` that have a run which is missing, as they were begun: where a sweep has got other runs
-    since, another size of its stacks, or was killed between two of their results, grouping them anew would train these
-    from their start again.
+def _stored(
+    recipes: Sequence[Recipe], folder: Path, refuse: Callable[[DataError], None]
+) -> dict[Recipe, dict[str, Any] | None]:
+    """The result of every run, None where it has none yet; runs of a damaged one are refused and left out."""
+    stored: dict[Recipe, dict[str, Any] | None] = {}
+    for recipe in recipes:
+        try:
+            stored[recipe] = finished(recipe, folder)
+        except DataError as error:
+            refuse(error)
+    return stored
+
+
+def _begun(missing: Sequence[Recipe], folder: Path, note: Callable[[str], None]) -> list[list[Recipe]]:
+    """The stacks of `folder` that have a run which is missing, as they were begun, and the runs that were begun alone:
+    where a sweep has got other runs since, another size of its stacks, or was killed between two of their results,
+    grouping them anew would train these from their start again.
     """
     begun: list[list[Recipe]] = []
-    left = set(filter(stackable, missing))
-    for path in sorted(folder.glob("stack-*/checkpoint.pt")) if left else ():
-        group = [Recipe.from_json(record) for record in checkpoint.recipes(path)]
-        if left.intersection(group):
-            left.difference_update(group)
+    left = list(filter(stackable, missing))
+
+    def lost(fault: str) -> None:
+        note(f"{fault}; those of its runs that are now in another stack begin at their start")
+
+    for group in _stored_stacks(folder, lost) if left else ():
+        if any(recipe in group for recipe in left):
+            left = [recipe for recipe in left if recipe not in group]
             begun.append(group)
-    return begun
+    alone = ((recipe, _folders([recipe], folder, recipe.rates[0])[0]) for recipe in left)
+    return [*begun, *([recipe] for recipe, own in alone if (own / "checkpoint.pt").exists())]
+
+
+def _stored_stacks(folder: Path, note: Callable[[str], None]) -> Iterator[list[Recipe]]:
+    """The recipes of every stack in `folder` whose checkpoint can be read; a note says what is wrong with another."""
+    for path in sorted(folder.glob("stack-*/checkpoint.pt")):
+        try:
+            yield [Recipe.from_json(record) for record in checkpoint.recipes(path)]
+        except (CheckpointError, StorageError) as error:
+            note(str(error))
+        except (InputError, LookupError, TypeError):
+            note(f"checkpoint: {path} has recipes of another version; delete it to start over")
+
+
+def _or_refused(job: Job[Trained], refuse: Callable[[DataError], None]) -> Job[Trained]:
+    """The job, or no outcome where its runs cannot resume: this concerns them alone."""
+    try:
+        return (yield from job)
+    except CheckpointError as error:
+        refuse(error)
+        return [], []
 
 
 def _shape(recipe: Recipe) -> Recipe:
@@ -112,7 +152,8 @@ def run(
 
     `stack` MLP runs share a batched product; of such stacks and of other runs, `at_once` train at a time. After
     `minutes` no run is begun and those under way are saved: the result then lacks the unfinished ones, and the same
-    call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call.
+    call resumes them. FOLDER/sweep.jsonl gets a line with the seconds of each call. A damaged result or checkpoint is
+    raised as DataError once all other runs are trained.
     """
     hardware = hardware or Hardware()
     folder, data_dir = _paths(folder, data_dir)
@@ -120,7 +161,13 @@ def run(
     unique = list(dict.fromkeys(recipes))
     integer("stack", stack, 1)
     _check_turns(unique, at_once, minutes)
-    stored = {recipe: finished(recipe, folder) for recipe in unique}
+    refused: list[DataError] = []
+
+    def refuse(error: DataError) -> None:
+        refused.append(error)
+        progress.note(f"{error}; the other runs go on")
+
+    stored = _stored(unique, folder, refuse)
     fetch, inputs = reader(data_dir, progress), InputCache()
     for recipe, result in stored.items():
         if result is not None:
@@ -131,16 +178,15 @@ def run(
         progress.note(f"{len(results)} of {len(unique)} runs were finished before, in {folder}")
         note_other_precision(results.values(), hardware, progress)
     _note_caution(hardware, progress)
-    for recipe in missing:
-        if recipe.dataset != "imagenet":  # now, and not after the runs before it
-            check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
     _check_networks(missing, fetch, data_dir, at_once)
-    begin = functools.partial(
-        training, hardware=hardware, data_dir=data_dir, fetch=fetch, inputs=inputs, progress=progress
-    )
-    begun = _begun_stacks(missing, folder)
+    begun = _begun(missing, folder, progress.note)
     others = [recipe for recipe in missing if not any(recipe in group for group in begun)]
-    jobs = (functools.partial(begin, group, folder) for group in [*begun, *stacks(others, stack)])
+
+    def begin(group: list[Recipe]) -> Job[Trained]:
+        means: dict[str, Any] = {"hardware": hardware, "data_dir": data_dir, "fetch": fetch, "inputs": inputs}
+        return _or_refused(training(group, folder, **means, progress=progress), refuse)
+
+    jobs = (functools.partial(begin, group) for group in [*begun, *stacks(others, stack)])
     device = hardware.resolve()
     start = time.monotonic()
     done: list[str] = []
@@ -160,13 +206,15 @@ def run(
                     )
                     done.append(outcome.recipe.key)
                 advance(len(ended))
-    except StorageError:
-        raise  # where a checkpoint found no room the line finds none, and its error would take the place of the first
     except BaseException:
-        _append_call(folder, call())
+        # Where a checkpoint found no room the line finds none, and its error would take the place of the first.
+        with contextlib.suppress(StorageError):
+            _append_call(folder, call())
         raise
     if missing:
         _append_call(folder, call())
+    if refused:
+        raise refused[0]
     return results
 
 
@@ -187,9 +235,13 @@ def _check_turns(recipes: Sequence[Recipe], at_once: int, minutes: float | None)
 
 
 def _check_networks(recipes: Sequence[Recipe], fetch: Fetch, data_dir: Path | None, at_once: int) -> None:
-    """Raise InputError for networks that cannot be made for their images or are no longer their recipe's, and for those
-    of the user's own that draw while they train, where runs train at once and would share a generator.
+    """Raise InputError for images that no network takes, for networks that cannot be made for theirs or are no longer
+    their recipe's, and for those of the user's own that draw while they train, where runs train at once and would share
+    a generator.
     """
+    for recipe in recipes:
+        if recipe.dataset != "imagenet":  # now, and not after the runs before it
+            check_images(recipe, fetch(recipe.dataset, recipe.n, recipe.n_test))
     check_sources(recipes)
     distinct = dict.fromkeys((r.model, r.dropout, *_images_of(r, fetch, data_dir)) for r in recipes)
     for model, dropout, shape, n_classes in distinct:
@@ -238,20 +290,20 @@ def _append_call(folder: Path, line: dict[str, Any]) -> None:
     if not leads():
         return
     path = folder / "sweep.jsonl"
-    calls = [*(epoch_log.read(path) if path.exists() else []), json_output.plain(line)]
-    folder.mkdir(parents=True, exist_ok=True)
-    atomic.write_bytes(path, "".join(json.dumps(call) + "\n" for call in calls).encode())
+    before = epoch_log.whole_lines(path) if path.exists() else []
+    make_folder(folder)
+    atomic.write_bytes(path, b"\n".join([*before, json.dumps(json_output.plain(line)).encode(), b""]))
 
 
 def seconds_so_far(folder: Path) -> float:
-    """Seconds of all calls of `run` that trained anything in `folder`."""
+    """Seconds of all calls of `run` that trained anything in `folder`; DataError where a line does not say."""
     path = folder / "sweep.jsonl"
     if not path.exists():
         return 0.0
-    lines = epoch_log.read(path)
-    if not all(isinstance(line.get("seconds"), int | float) for line in lines):
-        raise DataError(f"{path}: a line has no seconds, it is damaged; remove it")
-    return sum(float(line["seconds"]) for line in lines)
+    try:
+        return sum(float(json.loads(line)["seconds"]) for line in epoch_log.whole_lines(path))
+    except (ValueError, LookupError, TypeError, RecursionError):
+        raise DataError(f"{path}: a line has no seconds, it is damaged; remove it") from None
 
 
 def train(
@@ -271,7 +323,20 @@ def train(
             "run them one by one"
         )
     folder, data_dir = _paths(folder, data_dir)
+    # Read now: a damaged one is refused before hours of work.
+    if [finished(recipe, folder) for recipe in recipes] == [None]:
+        _note_stack(recipes[0], folder, as_progress(progress))
     return _trained(recipes, folder, hardware=hardware, data_dir=data_dir, progress=progress)
+
+
+def _note_stack(recipe: Recipe, folder: Path, progress: Progress) -> None:
+    """Say so where a run that a stack has begun is trained alone, from its start."""
+    alone, _ = _folders([recipe], folder, recipe.rates[0])
+    of_stack = (folder / recipe.key / "log.jsonl").exists() and any(folder.glob("stack-*/checkpoint.pt"))
+    if of_stack and not (alone / "checkpoint.pt").exists():
+        progress.note(
+            f"{recipe.key} was begun in a stack in {folder}, which a sweep resumes; alone it begins at its start"
+        )
 
 
 def _trained(
@@ -303,11 +368,13 @@ def network(
     folder, data_dir = _paths(folder, data_dir)
     group = [recipe]
     stored = finished(recipe, folder)
-    if stored is not None:
+    if stored is None:
+        _note_stack(recipe, folder, progress)
+    else:
         check_data(recipe, stored, reader(data_dir, None))
         rungs = [_folders(group, folder, rate)[0] for rate in recipe.rates[: stored["rung"] + 1]]
         if not all((rung / "checkpoint.pt").exists() for rung in rungs):
-            stack = _stack_of(recipe, folder)
+            stack = _stack_of(recipe, folder, progress.note)
             if stack is None:
                 progress.note(
                     f"{recipe.key} is finished without a checkpoint in {folder}: its network is trained again, the "
@@ -319,13 +386,9 @@ def network(
     return outcomes[index], networks[index]
 
 
-def _stack_of(recipe: Recipe, folder: Path) -> list[Recipe] | None:
+def _stack_of(recipe: Recipe, folder: Path, note: Callable[[str], None]) -> list[Recipe] | None:
     """The recipes of the stack in `folder` that this one was trained in; None where there is none."""
-    for path in sorted(folder.glob("stack-*/checkpoint.pt")):
-        recipes = [Recipe.from_json(record) for record in checkpoint.recipes(path)]
-        if recipe in recipes:
-            return recipes
-    return None
+    return next((group for group in _stored_stacks(folder, note) if recipe in group), None)
 
 
 def training(
@@ -360,10 +423,10 @@ def training(
         outcomes = attempt.outcomes()
         if world.leads:
             for outcome in outcomes:
-                if finished(outcome.recipe, folder) is not None:
-                    continue
                 target = folder / outcome.recipe.key / "result.json"
-                target.parent.mkdir(parents=True, exist_ok=True)
+                if target.exists():
+                    continue
+                make_folder(target.parent)
                 json_output.write(record(outcome, hardware), target)
         world.wait()
     return outcomes, attempt.members

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kernelfit.deep.recipe import Recipe, names
+from kernelfit.deep.training.outcome import steps_to
 from kernelfit.report.grid import Grid, Pairs
 from kernelfit.report.tables import MISSING, number, percent, seconds
 
@@ -76,7 +77,7 @@ def runs(
     finished = {Recipe.from_json(result["recipe"]): result for result in results}
     every = list(recipes or finished)
     for name, recipe in zip(names(every), every, strict=True):
-        result = finished.get(recipe) or _so_far((begun or {}).get(recipe, []))
+        result = finished.get(recipe) or _so_far((begun or {}).get(recipe, []), recipe.threshold)
         if result is None:
             continue
         step = result["converged_step"]
@@ -93,7 +94,7 @@ def runs(
     return table
 
 
-def _so_far(history: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _so_far(history: list[dict[str, Any]], threshold: float) -> dict[str, Any] | None:
     """What `runs` shows of a run that is not finished, as it was last evaluated; None where no epoch is over."""
     if not history:
         return None
@@ -102,7 +103,8 @@ def _so_far(history: list[dict[str, Any]]) -> dict[str, Any] | None:
     )
     shown = {name: measured.get(name) for name in ("train_accuracy", "test_accuracy", "best_test_accuracy")}
     last = history[-1]
-    return {**shown, "epochs": last["epoch"], "seconds": last["seconds"], "converged_step": None}
+    converged = steps_to(threshold, history)
+    return {**shown, "epochs": last["epoch"], "seconds": last["seconds"], "converged_step": converged}
 
 
 def memorisation(results: list[dict[str, Any]], recipes: Sequence[Recipe] = ()) -> Grid | None:

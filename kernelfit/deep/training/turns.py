@@ -57,9 +57,16 @@ def take_turns(
                     streams.append(stream)
                     yield end.value
     finally:
-        for job, stream in running:
-            with _inside(stream):
-                job.close()
+        with (
+            contextlib.ExitStack() as last
+        ):  # each is closed, also where another has no room to save its state
+            for job, stream in running:
+                last.callback(_close, job, stream)
+
+
+def _close(job: Job[T], stream: Any) -> None:
+    with _inside(stream):
+        job.close()
 
 
 def _stream(device: torch.device, at_once: int) -> Any:

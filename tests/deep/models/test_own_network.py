@@ -36,6 +36,13 @@ def narrow():
 def number():
     return 3
 
+def eight(n_classes):
+    return nn.Sequential(nn.Unflatten(0, (8, -1)), nn.Flatten(2), nn.Linear(48, n_classes), nn.Flatten(0, 1))
+
+class Squeezing(Net):
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
 class Mute(Net):
     def train(self, mode=True):
         super().train(mode)
@@ -66,7 +73,17 @@ def test_a_class_gets_what_it_takes_and_its_weights_come_from_the_seed(nets):
 @pytest.mark.parametrize(
     ("name", "changes", "message"),
     [
-        ("ownnets:fixed", {}, r"model: ownnets:fixed cannot take images of 3 x 4 x 4 \(.*\)$"),
+        (
+            "ownnets:fixed",
+            {},
+            r"model: ownnets:fixed cannot take 2 images of 3 x 4 x 4 \(.*\); expected logits for any number of",
+        ),
+        (
+            "ownnets:eight",
+            {},
+            r"cannot take 2 images of 3 x 4 x 4 \(.*\); expected logits for any number of images",
+        ),
+        ("ownnets:Squeezing", {}, r"gives \(5,\) for 1 image, expected logits of shape \(1, 5\)"),
         ("ownnets:fixed", {"dropout": 0.5}, "dropout: got 0.5, but ownnets:fixed takes no argument dropout"),
         ("ownnets:raising", {}, r"model: ownnets:raising\(shape\) raised ValueError: two lines"),
         ("ownnets:narrow", {}, r"gives \(2, 3\) for 2 images, expected logits of shape \(2, 5\)"),

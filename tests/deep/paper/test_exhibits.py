@@ -65,6 +65,7 @@ def test_a_run_has_its_curves_and_its_command() -> None:
     )
     written = page([exhibit])
     assert "What the paper leaves open" in written
+    assert "local response norm" in written  # which no field of a recipe is
     assert exhibit.command in written
 
 

@@ -19,6 +19,10 @@ def test_the_arithmetic_of_an_epoch(model, tera):
         assert flops.per_image(model, 28, 3, 10) == 4 * first + 6 * others
 
 
+def test_a_crop_that_is_larger_than_the_image_costs_what_the_image_does():
+    assert flops.of_run(default("alexnet", side=10**6)) == flops.of_run(default("alexnet", side=32))
+
+
 def test_the_floor_of_table_1_and_figure_1():
     wanted = dict.fromkeys([*grid.recipes("table1", [0], {}), *grid.recipes("fig1", [0], {})])
     plan = flops.plan(list(wanted))

@@ -75,6 +75,8 @@ def test_a_single_row_that_batch_normalisation_cannot_take_is_refused_at_the_sta
 
 
 NETS = """
+import numpy
+import torch
 from torch import nn
 
 class Net(nn.Module):
@@ -114,6 +116,31 @@ class Codes(Net):
     def forward(self, x):
         logits = super().forward(x)
         return logits.argmax(dim=1) if self.training else logits
+
+class Stored(Net):
+    persistent = True
+    def __init__(self, shape, n_classes):
+        super().__init__(shape, n_classes)
+        self.norm = nn.BatchNorm2d(shape[2])
+        self.dropout = nn.Dropout(0.5)
+        self.register_buffer("seen", torch.zeros(1), persistent=self.persistent)
+    def forward(self, x):
+        if self.training:
+            self.seen += 1
+        return super().forward(self.dropout(self.norm(x))) * self.seen
+
+class Unstored(Stored):
+    persistent = False
+
+class Counting(Net):
+    steps = 0
+    def forward(self, x):
+        self.steps += self.training
+        return super().forward(x) / (1 + self.steps)
+
+class Numpy(Net):
+    def forward(self, x):
+        return super().forward(x) + numpy.random.rand() * self.training
 
 class Named(Net):
     def forward(self, x):
@@ -157,13 +184,31 @@ def test_a_network_of_ones_own_that_takes_no_channels_last_images_is_trained_wit
 )
 def test_a_network_of_ones_own_that_cannot_learn_is_refused_before_any_training(nets, tmp_path, name, why):
     recipes = [tiny(n=40, epochs=1), tiny(f"enginenets:{name}", n=40, epochs=1)]
-    message = rf"model: enginenets:{name} cannot take a step of training \(.*({why})"
+    message = rf"model: enginenets:{name} cannot take a step of training on 2 images \(.*({why})"
     with pytest.raises(InputError, match=message) as raised:
         sweep.run(recipes, tmp_path / "runs", hardware=Hardware(device="cpu"))
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "runs").exists()
     with pytest.raises(InputError, match=message):
         train(recipes[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "hides"),
+    [("Net", False), ("Stored", False), ("Counting", True), ("Unstored", True), ("Numpy", True)],
+)
+def test_a_network_of_ones_own_that_no_resume_repeats_is_named(nets, tmp_path, name, hides):
+    recipe, progress = tiny(f"enginenets:{name}", n=40, epochs=1), Silent()
+    for folder, noted in ((tmp_path / "runs", hides), (None, False)):  # without a folder nothing is resumed
+        progress.notes.clear()
+        Training(
+            [recipe],
+            load_resident([recipe], CPU),
+            folder=folder,
+            hardware=Hardware(device="cpu"),
+            progress=progress,
+        )
+        assert any(f"{name} has state that its state_dict lacks" in note for note in progress.notes) is noted
 
 
 def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):

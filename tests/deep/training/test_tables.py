@@ -6,7 +6,6 @@ from typing import Any
 
 from kernelfit.deep.recipe import Recipe
 from kernelfit.deep.training import tables
-from kernelfit.report.tables import MISSING
 
 
 def recipe(decay: float) -> Recipe:
@@ -17,6 +16,8 @@ def epoch(number: int, **measured: float) -> dict[str, Any]:
     return {
         "epoch": number,
         "seconds": float(number),
+        "window_steps": [10 * number - 5, 10 * number],
+        "window_losses": [1.0, 0.1 if number == 2 else 0.5],
         "clean_accuracy": None,
         "corrupted_accuracy": None,
     } | measured
@@ -46,7 +47,7 @@ def test_a_sweep_that_is_not_finished_tells_its_runs_apart_and_has_the_epochs_so
     names = [f"mlp-1x512 random-labels wd seed0 weight-decay {decay}" for decay in (0.1, 0.2)]
     table = tables.runs(results, every, begun)
     assert [list(row[:7]) for row in table.rows] == [
-        [names[0], "unfinished", "2", "25.00", "12.50", "50.00", MISSING],
+        [names[0], "unfinished", "2", "25.00", "12.50", "50.00", "20"],
         [names[1], "finished", "9", "75.00", "50.00", "50.00", "20"],
     ]
     learned = tables.memorisation(results, every)

@@ -13,7 +13,7 @@ from kernelfit.deep.recipe import default  # noqa: E402
 from kernelfit.deep.training import results, sweep  # noqa: E402
 from kernelfit.deep.training.hardware import Hardware  # noqa: E402
 from kernelfit.deep.training.turns import finish, take_turns  # noqa: E402
-from kernelfit.errors import DataError, InputError  # noqa: E402
+from kernelfit.errors import DataError, InputError, StorageError  # noqa: E402
 from kernelfit.progress import Silent  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -95,6 +95,26 @@ def test_a_failure_closes_the_others():
     with pytest.raises(ZeroDivisionError):
         list(take_turns([job("a", 9, [], closed), broken], CPU, at_once=2))
     assert closed == ["a"]
+
+
+def test_a_job_that_cannot_be_closed_does_not_leave_the_others_open():
+    closed = []
+
+    def unsaved():
+        try:
+            while True:
+                yield
+        finally:
+            raise StorageError("no room")
+
+    def failing():
+        yield
+        raise ZeroDivisionError
+
+    jobs = [job("a", 9, [], closed), unsaved, job("b", 9, [], closed), failing]
+    with pytest.raises(StorageError, match="no room"):
+        list(take_turns(jobs, CPU, at_once=4))
+    assert sorted(closed) == ["a", "b"]
 
 
 def recipes():
