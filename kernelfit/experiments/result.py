@@ -17,7 +17,14 @@ from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.alike import require_units_alike
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
-from kernelfit.gram.arrays import as_numbers, is_sparse, refuse_dates, refuse_non_finite, refuse_rounding
+from kernelfit.gram.arrays import (
+    as_numbers,
+    is_sparse,
+    refuse_dates,
+    refuse_foreign,
+    refuse_non_finite,
+    refuse_rounding,
+)
 from kernelfit.gram.points import Points
 from kernelfit.progress import Progress, ProgressLike, Recorded, Silent, as_progress
 from kernelfit.runs.folder import SOLUTION, WEIGHTS
@@ -166,6 +173,7 @@ class Result:
 
     def _encoded(self, rows: Any, progress: Progress) -> Array:
         """Numbers: of a frame the columns that were trained on, in their order, and its words as those of training."""
+        refuse_foreign(rows, "rows")
         if self.table is not None:
             rows = in_order("rows", rows, self.table.features, progress.note)
             if column_names(rows) is not None:

@@ -91,6 +91,10 @@ def test_dates_and_large_integers_beside_words_are_not_numbers(frame: pd.DataFra
     for dtype in ("int64", "Int64"):
         with pytest.raises(InputError, match=r"^rows\['b'\]: got the integer 1152921504606846977 at row 0"):
             result.predict(frame.assign(b=pd.Series(np.full(60, 2**60 + 1), dtype=dtype)))
+    # A query of polars was a TypeError: not subscriptable.
+    lazy = type("LazyFrame", (), {"columns": list(frame.columns)})()
+    with pytest.raises(InputError, match=r"^rows: got a LazyFrame, .*; use rows\.collect\(\)"):
+        result.predict(lazy)
 
 
 def test_the_runs_own_predictions_have_no_such_note(run: Path) -> None:
