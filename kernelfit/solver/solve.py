@@ -306,6 +306,8 @@ def _primal(
 ) -> Solution:
     resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
     remark_scratch(resources, "weights of least norm are computed in memory", notes)
+    if resources.tier == "disk":
+        notes.add("tier disk: ignored, as weights of least norm are computed in memory")
     if resources.engine.is_cluster:
         notes.add("engine: ignored, as weights of least norm are computed in this process")
     if folder is None:
