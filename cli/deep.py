@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from kernelfit import deep
+from kernelfit.arguments import path_of
 from kernelfit.datasets.corruptions import CORRUPTIONS
 from kernelfit.deep.analysis.tables import tables as analysis_tables
 from kernelfit.deep.data.reading import reader
@@ -95,6 +96,7 @@ def train_command(
     context: click.Context, out: Path, json_target: str | None, data_dir: Path | None, **values: Any
 ) -> None:
     """Train one network; an interrupted run resumes from its checkpoint. Works under torchrun."""
+    path_of("out", out)
     json_output.check_target(json_target)
     hardware = options.hardware(values)
     analyses = {name: values.pop(name) for name in ANALYSES}
@@ -167,6 +169,7 @@ def sweep_command(
     context: click.Context, out: Path, json_target: str | None, data_dir: Path | None, **values: Any
 ) -> None:
     """Train every combination of the options; finished runs are read, interrupted ones resumed."""
+    path_of("out", out)
     json_output.check_target(json_target)
     hardware = options.hardware(values)
     schedule = {name: values.pop(name) for name in ("stack", "at_once", "minutes")}

@@ -195,8 +195,8 @@ def seeds(text: str) -> tuple[int, ...]:
         values = tuple(int(part) for part in text.replace("_", "?").split(","))
     except ValueError:
         raise InputError(f"--seeds: got {text!r}, expected integers with commas") from None
-    if len(set(values)) < len(values) or min(values) < 0:
-        raise InputError(f"--seeds: got {text!r}, expected distinct integers >= 0")
+    if len(set(values)) < len(values) or min(values) < 0 or max(values) >= 2**63:
+        raise InputError(f"--seeds: got {text!r}, expected distinct integers >= 0 and below 2^63")
     return values
 
 

@@ -214,6 +214,8 @@ def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
         (["train", "--p", "0.5"], "--p: got a share without --corruption corrupt-labels"),
         (["sweep", "--p", "0.2,0.5", "--corruption", "random-labels"], "--p: got a share without"),
         (["sweep", "--seeds", "a"], "--seeds: got 'a', expected integers"),
+        (["train", "--device", "cpu:5"], "device: got 'cpu:5', expected auto, cpu or cuda"),
+        (["sweep", "--seeds", str(2**63)], "--seeds: got '9223372036854775808', expected distinct integers"),
         (["sweep", "--seeds", "1,0,1"], "--seeds: got '1,0,1', expected distinct"),
         (["train", "--rademacher", "1"], "--rademacher: got 1, expected at least 2"),
         (["train", "--kernels", "50", "--n", "20"], "--kernels: got 50, expected at most the 20"),
@@ -228,6 +230,12 @@ def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
 def test_refusals(arguments, message, tmp_path):
     with pytest.raises(InputError, match=message):
         run(*arguments, "--out", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["train", "sweep"])
+def test_a_folder_whose_name_is_too_long_is_refused_in_one_line(name):
+    with pytest.raises(InputError, match=r"out: got 'aaa.*, expected a path that is not as long"):
+        run(name, *SMALL, "--out", "a" * 300)
 
 
 OWN = """

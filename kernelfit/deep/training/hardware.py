@@ -68,7 +68,7 @@ class Hardware:
             device: torch.device | None = torch.device(name)
         except RuntimeError:
             device = None
-        if device is None or device.type not in ("cpu", "cuda"):
+        if device is None or device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
             raise InputError(f"device: got {self.device!r}, expected auto, cpu or cuda[:i]")
         if (
             device.type == "cuda"
