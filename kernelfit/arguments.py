@@ -21,6 +21,8 @@ from kernelfit.errors import InputError
 
 # Columns that a message lists, and characters of a value.
 _LISTED, _SHOWN = 8, 60
+# Which float() reads: the arithmetic that follows does not, or means something else.
+_NO_NUMBERS = (str, bytes, bool, np.bool_, complex, np.complexfloating, np.void)
 
 
 P = ParamSpec("P")
@@ -117,8 +119,7 @@ def finite(name: str, value: Any) -> float:
     if type(value) is float and math.isfinite(value):
         return value
     try:
-        # Which float() reads: the arithmetic that follows does not, or means something else.
-        if isinstance(value, str | bytes | bool | np.bool_) or np.ndim(value) > 0:
+        if isinstance(value, _NO_NUMBERS) or value is np.ma.masked or np.ndim(value) > 0:
             raise TypeError
         number = float(value)
     except OverflowError:
@@ -187,6 +188,14 @@ def path_of(name: str, value: Any) -> Path:
 def at_home(path: str | Path) -> Path:
     """The path with ~ and ~USER in its first place as their folders; a user who is not there is a name as any other."""
     return Path(os.path.expanduser(path))
+
+
+def shape_of(name: str, value: Any) -> tuple[int, ...]:
+    """The shape that NumPy gives a value, or an error that names the parameter for lists of several lengths."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        raise InputError(f"{name}: got {shown(value)}, expected lists of one length") from None
 
 
 def numbers(name: str, value: Any, dimensions: tuple[int, ...], rows: int | None = None) -> NDArray[Any]:

@@ -14,7 +14,17 @@ T = TypeVar("T")
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def frozen(cls: type[T]) -> type[T]:
     """`dataclass(frozen=True)` of a class that has neither `__post_init__` nor `__slots__`."""
-    made: type[T] = dataclass(frozen=True)(cls)
+    return _frozen(cls, eq=True)
+
+
+@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(field,))
+def frozen_of_arrays(cls: type[T]) -> type[T]:
+    """The same for one that holds arrays: it is equal to itself alone, as NumPy gives no truth value of `==`."""
+    return _frozen(cls, eq=False)
+
+
+def _frozen(cls: type[T], *, eq: bool) -> type[T]:
+    made: type[T] = dataclass(frozen=True, eq=eq)(cls)
     by_dataclass = made.__init__
     names: dict[str, Any] = {"MISSING": MISSING}
     arguments, lines = ["self"], ["  _ = self.__dict__"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernelfit.arguments import integer, parse_bytes
+from kernelfit.arguments import finite, integer, parse_bytes, positive
 from kernelfit.errors import InputError
 
 UNITS = {"": 1, "B": 1, "K": 10**3, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12,
@@ -66,3 +69,14 @@ def test_an_integer_beyond_those_of_float64_is_one():
     assert integer("n", 99_999_999_999_999_999_999, 0) == 99_999_999_999_999_999_999
     with pytest.raises(InputError, match="n: got 99999999999999999999, expected an integer from 0 to 10"):
         integer("n", 99_999_999_999_999_999_999, 0, 10)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.complex128(1.0 + 2.0j), np.complex64(1.0), np.array(1.0j), 1.0j, np.ma.masked, np.void(b"12")],
+)
+def test_what_float_makes_a_number_of_with_a_warning_is_none(value):
+    """A complex ridge was taken for its real part."""
+    for check in (finite, positive, partial(integer, minimum=0)):
+        with pytest.raises(InputError, match=r"^ridge: got .*, expected a number$"):
+            check("ridge", value)

@@ -55,14 +55,14 @@ class Engine:
     @classmethod
     def of(cls, engine: Any, scheduler: Any) -> Engine:
         """Raises `InputError`."""
-        if engine not in ("process", "dask"):
+        if not isinstance(engine, str) or engine not in ("process", "dask"):
             raise InputError(f"engine: got {shown(engine)}, expected process or dask")
         if scheduler is not None and engine != "dask":
             raise InputError("scheduler: got one for the engine process, expected engine='dask' beside it")
         # A client is told from what merely looks like one when it is used: this imports no Dask.
         if not (scheduler is None or isinstance(scheduler, (str, Path)) or hasattr(scheduler, "submit")):
             raise InputError(_no_scheduler(scheduler))
-        return cls(engine, scheduler)
+        return cls(engine, scheduler)  # type: ignore[arg-type]
 
     @property
     def is_cluster(self) -> bool:

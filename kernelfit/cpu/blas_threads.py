@@ -108,7 +108,8 @@ class BlasThreads:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Whoever holds it may be asked again by the same thread: a finaliser or a signal handler that solves.
+        self._lock = threading.RLock()
         self._users: set[object] = set()
         self._pools: list[Pool] = []
         self._before: dict[Pool, int] = {}
@@ -191,7 +192,7 @@ class BlasThreads:
 
     def renew(self) -> None:
         """The threads that asked are not in a forked child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._users = set()
         self._restore()
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from kernelfit.arguments import shown
 from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.fork import FORKS
 from kernelfit.cpu.freed_blocks import keep_some
@@ -39,16 +40,20 @@ class CpuBackend:
     """
 
     name = "cpu"
+    _depth = 0
 
     def __init__(self, threads: int | None = None) -> None:
         if threads is not None and (
             isinstance(threads, bool) or not isinstance(threads, Integral) or not 1 <= threads <= _MOST
         ):
             raise InputError(
-                f"threads: got {threads!r}, expected an integer from 1 to {_MOST:,}; leave it out for those available"
+                f"threads: got {shown(threads)}, expected an integer from 1 to {_MOST:,}; leave it out for those "
+                "available"
             )
         #: those asked for, or found when they were needed first; None while nobody needed any
         self.known_threads: int | None = None if threads is None else int(threads)
+        #: what the BLAS pools are capped for, which lives on where this does not
+        self._user = object()
         self._begin()
         self._forked = False
 
@@ -66,8 +71,8 @@ class CpuBackend:
 
     def _begin(self) -> None:
         self._depth, self._forks = 0, FORKS[0]
-        # Several threads may use one solution, and with it one backend.
-        self._lock = threading.Lock()
+        # Several threads may use one solution, and with it one backend, and a finaliser within any of them.
+        self._lock = threading.RLock()
         self._scratch = threading.local()
 
     def __enter__(self) -> CpuBackend:
@@ -78,7 +83,7 @@ class CpuBackend:
             with self._lock:
                 if self._depth == 0:
                     keep_some()
-                    BLAS_THREADS.cap(self)
+                    BLAS_THREADS.cap(self._user)
                 self._depth, entered = self._depth + 1, True
             return self
         except BaseException:  # a signal, at any line: nobody will leave
@@ -96,12 +101,16 @@ class CpuBackend:
                 return  # in a child that was forked while it was open
             self._leave(True)
 
+    def __del__(self) -> None:
+        if self._depth and self._forks == FORKS[0]:  # a signal before the first line of `__exit__`
+            BLAS_THREADS.give_back(self._user)
+
     def _leave(self, entered: bool) -> None:
         """Undo one entry, or what there is of one."""
         self._depth -= entered
         if self._depth == 0:
             self._scratch = threading.local()
-            BLAS_THREADS.give_back(self)
+            BLAS_THREADS.give_back(self._user)
 
     def run(self, task: Callable[[Item], None], items: Iterable[Item], work: float = math.inf) -> None:
         """Call `task` on every item, in order of start; the first error stops the rest and is raised.

@@ -91,7 +91,8 @@ class Workers:
         before_forking(self.stop)
 
     def renew(self) -> None:
-        self._lock = threading.Lock()
+        # Of one thread at a time, which a finaliser or a signal handler may have ask again.
+        self._lock = threading.RLock()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._asked = 0

@@ -23,7 +23,7 @@ Origin = NDArray[np.int64] | tuple[str, ...]
 _ROW_TYPES = (np.dtype(np.uint8), np.dtype(np.float32), np.dtype(np.float64))
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Dataset:
     """Training and test rows with their labels; checked when it is made.
 

@@ -14,7 +14,7 @@ from kernelfit.device.protocol import Block, Device, DeviceRows, PairBlocks
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.pointwise import Lengths
 from kernelfit.gram.protocol import Columns
-from kernelfit.gram.source import PanelColumns, PanelGram
+from kernelfit.gram.source import PanelColumns, PanelGram, Source
 from kernelfit.kernels import Kernel, Linear
 from kernelfit.typing import Float, Span
 
@@ -35,6 +35,9 @@ class DevicePanelGram(PanelGram):
 
     def diagonal(self) -> Float:
         return self._diagonal
+
+    def witnessed(self, threads: int | None = None) -> Source:
+        return self
 
     def close(self) -> None:
         """Give the device back; never raises."""

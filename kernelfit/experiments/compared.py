@@ -25,7 +25,7 @@ from kernelfit.metrics import Errors, compare, one_hot, root_mean_square
 from kernelfit.typing import Array, Float, TaskName
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Compared:
     """Rows with class codes or targets, those of the test part, and the factor that brings rows to their range.
 

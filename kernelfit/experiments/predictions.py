@@ -33,7 +33,7 @@ _LISTED = 8
 _BLOCK_ROWS = 4096
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Predictions:
     """Scores (m, c) of rows, what they decide, and how far they are from labels where there are some.
 

@@ -43,7 +43,7 @@ if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Result:
     """A finished experiment.
 

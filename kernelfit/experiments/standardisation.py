@@ -16,7 +16,7 @@ from kernelfit.typing import Array, Float
 _LARGE = 1e140
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standardisation:
     """z = (x - mean) / scale for each column, as `sklearn.preprocessing.StandardScaler`: `mean` (d,) and `scale` (d,)
     are those of the training rows, and a constant column is only centred. Columns of 0 and 1 that stand for words

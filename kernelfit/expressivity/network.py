@@ -19,7 +19,7 @@ ROWS = 256  # rows and units of one tile of hidden activations: 256 x 1024 doubl
 UNITS = 1024
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Layer:
     """One hidden layer on `r` signals: n_hinges units of the interpolant and q service units.
 
@@ -60,7 +60,7 @@ class Layer:
         return after
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """A fully explicit ReLU network z -> c outputs; see `kernelfit.expressivity.fit`.
 

@@ -20,7 +20,7 @@ ROWS = 4096  # rows converted to float64 at a time
 REDRAWS = 16  # a tie has probability below 1e-3 at n = 50,000, so sixteen in a row mean something else
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection:
     """`a` (d,) and the sample it separates: positions `t` (n',) ascending, `rows` (n',) they came from."""
 

@@ -117,7 +117,7 @@ class Points:
     def __init__(
         self, rows: ArrayLike, scale: float | None = None, like: Points | None = None, name: str = "X"
     ) -> None:
-        values = _numbers_of(rows, name)
+        values = given = _numbers_of(rows, name)
         self.scale = 1.0 if scale is None else positive("scale", scale)
         if values.dtype.kind == "f":
             values = exact_floats(values, name)
@@ -126,16 +126,16 @@ class Points:
             low, high = _range(values, name)
             self._largest = max(-low, high)
             if scale is None and (like is not None or (low >= 0 and high <= _LARGEST_BYTE)):
-                given = values.dtype
+                dtype = values.dtype
                 values, self.scale = _as_bytes(values, like)
                 # k / 255 is no number of float32: what was given lies within its rounding.
-                self.snapped = given == np.float32 and values.dtype == np.uint8 and self.scale == 1.0 / 255
+                self.snapped = dtype == np.float32 and values.dtype == np.uint8 and self.scale == 1.0 / 255
         else:
             values = _stored_integers(values, like, name)
         self.values = np.ascontiguousarray(values)
         self.shape: tuple[int, int] = self.values.shape
-        if like is None and (self.values is rows or not self.values.flags.owndata):
-            # The user's own array, which may be changed later: small ones are copied.
+        if like is None and (self.values is given or not self.values.flags.owndata):
+            # It may be the user's own array, which may be changed later: small ones are copied.
             if self.values.nbytes <= _COPIED:
                 self.values = self.values.copy()
             else:
@@ -182,11 +182,15 @@ class Points:
         if not longest < _LONGEST:
             _refuse_overflow(self, name)
 
-    def require_unchanged(self, name: str = "X", *, whole: bool = True) -> None:
+    def require_unchanged(self, *, whole: bool = True, threads: int | None = None) -> None:
         """Raise `InputError` where the user's array, which is not copied, was changed since; not `whole`, by some of
         its rows."""
         if self._witness is not None:
-            self._witness.require(self.values, f"{name}: the array", whole=whole)
+            self._witness.require(self.values, "X: the array", whole=whole, threads=threads)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """An array that comes with a pickle is nobody else's."""
+        self.__dict__.update(state, _witness=None)
 
     def require_alike(self, other: Points) -> None:
         """Raise `InputError` where distances between the two would be of rows less different medians."""

@@ -18,6 +18,7 @@ roundings go (q u at the worst). The diagonal is exact in |x|.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NoReturn
 
 import numpy as np
@@ -130,8 +131,13 @@ class PointwiseGram(Source):
     def device_tiles(self, device: Any, stream: Any) -> Any:
         return self.products.tiles_of(self.formula, device, stream)
 
-    def require_unchanged(self) -> None:
-        self.products.require_unchanged()
+    def witnessed(self, threads: int | None = None) -> Source:
+        same = copy(self)
+        same.products = self.products.witnessed(threads)
+        return same
+
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
+        self.products.require_unchanged(threads, whole=whole)
 
     def close(self) -> None:
         self.products.close()

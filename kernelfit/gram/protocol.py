@@ -78,8 +78,9 @@ class GramSource(Protocol):
         """Tiles that never leave the device which holds K (a `kernelfit.device.gram.DeviceGram`); None on any other."""
         ...
 
-    def require_unchanged(self) -> None:
-        """Raise `InputError` where what K is read from is the user's, is not copied, and was changed."""
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
+        """Raise `InputError` where what K is read from is the user's, is not copied, and was changed; not
+        `whole`, by some of its rows."""
         ...
 
     def close(self) -> None:

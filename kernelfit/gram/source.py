@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import numpy as np
@@ -16,14 +17,17 @@ from kernelfit.gram.arrays import as_array, exact_floats
 from kernelfit.gram.layout import ONE_TILE, PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import Columns, GramSource
+from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.gram.tile import ColumnBlock, evaluate, narrow
-from kernelfit.gram.unchanged import Witness
-from kernelfit.kernels.base import Kernel
+from kernelfit.gram.unchanged import Witness, changed, checksum
+from kernelfit.kernels.base import Kernel, Needs
 from kernelfit.typing import Float
 
 # Rows and columns that are mirrored at a time.
 _BLOCK = 16
+# Values of a function that differ by more, beside the largest, are not those of the same function on another machine.
+_OTHER = 1e-9
 
 
 class Source(ABC):
@@ -54,7 +58,11 @@ class Source(ABC):
         """As `device_tiles`, of the kernel whose inner products K holds."""
         return None
 
-    def require_unchanged(self) -> None:  # noqa: B027 - most are nobody else's
+    def witnessed(self, threads: int | None = None) -> Source:
+        """The same, which knows from now on whether the user changes what K is read from."""
+        return self
+
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:  # noqa: B027 - most are nobody else's
         """Raise `InputError` where what K is read from is the user's, and was changed."""
 
     def close(self) -> None: ...  # noqa: B027 - most have nothing to give back
@@ -65,11 +73,15 @@ class KernelGram(Source):
 
     kernel: Kernel
     points: Points
+    #: some values of the user's own function, by which it is seen that it reads something else by now
+    _few: Float | None = None
 
     def __init__(self, kernel: Kernel, points: Points) -> None:
         kernel.compile()
         self.kernel, self.points = kernel, points
         self.n = points.shape[0]
+        if Needs.FUNCTION in kernel.needs:
+            self._few = self._values_of_few()
         # Twice d for the inner product; the epilogue counts as one.
         self.flops_per_entry = 2.0 * points.width + 1.0
         if kernel.stationary:
@@ -93,8 +105,23 @@ class KernelGram(Source):
     def subset(self, rows: NDArray[np.int64], backend: CpuBackend) -> GramSource:
         return KernelGram(self.kernel, self.points.take(rows))
 
-    def require_unchanged(self) -> None:
-        self.points.require_unchanged()
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
+        self.points.require_unchanged(whole=whole, threads=threads)
+        if self._few is None:
+            return
+        now, before = self._values_of_few(), self._few
+        if not np.allclose(now, before, _OTHER, _OTHER * np.abs(before).max()):
+            raise InputError(
+                f"kernel: {self.kernel!r} gives other values than at the solve, as where data that it reads were "
+                "changed, expected the same; restore them, or solve again"
+            )
+
+    def _values_of_few(self) -> Float:
+        """k(x, x') of the first row and two others."""
+        others = np.unique([self.n // 2, self.n - 1])
+        first, columns = (self.points.take(rows, like=self.points) for rows in (np.array([0]), others))
+        with CpuBackend(1) as backend:
+            return rectangle(self.kernel, first, columns, backend)
 
 
 class _KernelColumns:
@@ -115,16 +142,16 @@ class _KernelColumns:
         mirror(out, start, self._start)
 
 
-def as_source(gram: ArrayLike | Source) -> Source:
-    """A source of K as it is, anything else as an array (n, n)."""
-    return gram if isinstance(gram, Source) else ArrayGram(gram)
+def as_source(gram: ArrayLike | Source, threads: int | None = None) -> Source:
+    """A source of K as it is, anything else as an array (n, n); what is the user's is watched from now on."""
+    return gram.witnessed(threads) if isinstance(gram, Source) else ArrayGram(gram)
 
 
 class ArrayGram(Source):
     """A Gram matrix given as an array (n, n); only its lower triangle is read."""
 
     def __init__(self, gram: ArrayLike) -> None:
-        array = as_array(gram, "gram")
+        array = given = as_array(gram, "gram")
         if array.ndim != 2 or array.shape[0] != array.shape[1]:
             raise InputError(f"gram: got shape {array.shape}, expected a square (n, n) array")
         array = exact_floats(array, "gram")
@@ -140,7 +167,7 @@ class ArrayGram(Source):
                 raise InputError(
                     f"gram: got {rows[row, column]} at ({start + row}, {column}), expected finite numbers"
                 )
-        users = self.n > 0 and (array is gram or not array.flags.owndata)
+        users = self.n > 0 and (array is given or not array.flags.owndata)
         self._witness = Witness(array) if users else None
 
     def diagonal(self) -> Float:
@@ -149,9 +176,9 @@ class ArrayGram(Source):
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         return _ArrayColumns(self._array, start)
 
-    def require_unchanged(self) -> None:
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
         if self._witness is not None:
-            self._witness.require(self._array, "gram: the matrix")
+            self._witness.require(self._array, "gram: the matrix", threads=threads)
 
 
 class _ArrayColumns:
@@ -167,6 +194,7 @@ class PanelGram(Source):
     """A Gram matrix given as packed column panels of its lower triangle, as `kernelfit.gram.layout` lays them out."""
 
     layout: PanelLayout
+    _checksums: tuple[bytes, ...] = ()
 
     def __init__(self, layout: PanelLayout, panels: Sequence[NDArray[Any]]) -> None:
         shapes = [panel.shape for panel in panels]
@@ -184,6 +212,18 @@ class PanelGram(Source):
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         return PanelColumns(self.panels[self._panel_of(start, stop)], start)
+
+    def witnessed(self, threads: int | None = None) -> Source:
+        same = copy(self)
+        same._checksums = tuple(checksum(panel, threads) for panel in self.panels)
+        return same
+
+    def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
+        if any(
+            checksum(panel, threads) != before
+            for panel, before in zip(self.panels, self._checksums, strict=False)
+        ):
+            raise changed("gram: the matrix")
 
     def _panel_of(self, start: int, stop: int) -> int:
         j = self.layout.panel_of(start)
@@ -229,6 +269,9 @@ class StoredGram(PanelGram):
                     diagonal[start:stop] = np.diagonal(rows, start - first)
             self._diagonal = diagonal  # whole: reading may fail, and other threads ask meanwhile
         return self._diagonal
+
+    def witnessed(self, threads: int | None = None) -> Source:
+        return self
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         return _StoredColumns(self.reader, self._panel_of(start, stop), backend)

@@ -37,7 +37,7 @@ _TOLERANCES = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)
 _SETTLED = 0.25
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class InverseDiagonal:
     """An estimate of diag(A^-1) (n,) and the standard deviation of its entries (n,), from `probes` random vectors.
 

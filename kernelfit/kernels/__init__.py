@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from kernelfit.arguments import mapping, suggestion
+from kernelfit.arguments import mapping, shown, suggestion
 from kernelfit.errors import InputError
 from kernelfit.kernels.arc_cosine import ArcCosine
 from kernelfit.kernels.base import Kernel, Needs, Product, Sum
@@ -76,7 +76,9 @@ KERNELS: dict[str, type[Kernel]] = {family.name: family for family in FAMILIES i
 def named(name: str) -> type[Kernel]:
     """The class of that name, or of that alias; an unknown name is an error that suggests the nearest."""
     if not isinstance(name, str):
-        raise InputError(f"kernel: got {name!r}, expected the name of a kernel, one of {', '.join(KERNELS)}")
+        raise InputError(
+            f"kernel: got {shown(name)}, expected the name of a kernel, one of {', '.join(KERNELS)}"
+        )
     if name in KERNELS:
         return KERNELS[name]
     aliases = {alias: family for family in KERNELS.values() for alias in family.aliases}

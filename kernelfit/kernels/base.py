@@ -7,6 +7,7 @@ that are close together, is the tile's business alone.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from enum import Flag, auto
 from typing import Any, ClassVar, NamedTuple, Protocol
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import suggests_names
+from kernelfit.arguments import shown, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.typing import Float
 
@@ -182,6 +183,10 @@ class Kernel:
     def compile(self) -> None:
         """Compile what the kernel needs before threads ask for it."""
 
+    def settled(self) -> Kernel:
+        """The kernel as it is now, whatever the user does to this object later; code of the user's is itself."""
+        return self if self.of_code else copy.copy(self)
+
     def products(self) -> list[list[Kernel]]:
         """k as a sum of products of kernels that are no sums or products themselves."""
         return [[self]]
@@ -234,7 +239,7 @@ class _Composite(Kernel):
     def __init__(self, left: Kernel, right: Kernel) -> None:
         for name, term in (("left", left), ("right", right)):
             if not isinstance(term, Kernel):
-                raise InputError(f"{name}: got {term!r}, expected a kernel")
+                raise InputError(f"{name}: got {shown(term)}, expected a kernel")
         self.left = left
         self.right = right
         self.needs = left.needs | right.needs
@@ -253,6 +258,9 @@ class _Composite(Kernel):
     def compile(self) -> None:
         self.left.compile()
         self.right.compile()
+
+    def settled(self) -> Kernel:
+        return type(self)(self.left.settled(), self.right.settled())
 
     def functions(self) -> tuple[Callable[..., float], ...]:
         return self.left.functions() + self.right.functions()

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from kernelfit.arguments import shown
 from kernelfit.errors import InputError
 
 
@@ -42,7 +43,7 @@ class Bound(NamedTuple):
 def bound(function: Any, parameters: Mapping[str, Any]) -> Bound:
     """`function`, which may be a `functools.partial`, with its other parameters by name; raises `InputError`."""
     if not callable(function):
-        raise InputError(f"function: got {function!r}, expected a Python function of two 1-d arrays")
+        raise InputError(f"function: got {shown(function)}, expected a Python function of two 1-d arrays")
     first: tuple[Any, ...] = ()
     named = dict(parameters)
     while isinstance(function, functools.partial):

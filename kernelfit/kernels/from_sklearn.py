@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kernelfit.arguments import shown
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.fingerprint import DIGEST, fingerprint, require_digest
@@ -33,7 +34,9 @@ class FromSklearn(Kernel):
 
     def __init__(self, kernel: Any) -> None:
         if not is_sklearn_kernel(kernel):
-            raise InputError(f"kernel: got {kernel!r}, expected a kernel of sklearn.gaussian_process.kernels")
+            raise InputError(
+                f"kernel: got {shown(kernel)}, expected a kernel of sklearn.gaussian_process.kernels"
+            )
         if hasattr(kernel, "kernels"):
             raise InputError(
                 f"kernel: got {kernel!r}, which has several values for a pair of rows, expected one; join its parts by "
@@ -59,13 +62,19 @@ class FromSklearn(Kernel):
         require_digest(parameters, str(parameters.get("kernel")))
         if not is_sklearn_kernel(function) or cls(function).parameters[DIGEST] != parameters[DIGEST]:
             raise InputError(
-                f"function: got {function!r}, expected the saved kernel {parameters.get('kernel')}"
+                f"function: got {shown(function)}, expected the saved kernel {parameters.get('kernel')}"
             )
         return cls(function)
 
     def evaluate(self, tile: Tile, out: Float) -> None:
         rows, columns = tile.coordinates()
-        out[...] = self.kernel(rows, columns)
+        values = np.asarray(self.kernel(rows, columns))
+        if values.shape != out.shape or values.dtype.kind not in "buif":
+            raise InputError(
+                f"kernel: {self.kernel!r} gives {values.dtype} {values.shape} for {out.shape[0]} rows and "
+                f"{out.shape[1]}, expected real numbers {out.shape}"
+            )
+        out[...] = values
 
     def diagonal(self, points: Rows) -> Float:
         n = points.shape[0]

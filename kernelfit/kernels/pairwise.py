@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
+from kernelfit.arguments import shown
 from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
@@ -176,12 +177,13 @@ class Pairwise(Kernel):
 
     def _interpret(self, reason: str) -> None:
         """Take the function as it is, for the reason that is given."""
-        (function,) = self.functions()
+        (function,), label = self.functions(), self._label
 
         def fill(rows: Float, columns: Float, out: Float) -> None:
             for i, row in enumerate(rows):
                 for j, column in enumerate(columns):
-                    out[i, j] = function(row, column)
+                    value = function(row, column)
+                    out[i, j] = value if isinstance(value, float) else _real(value, label)
 
         self._compiled, self._interpreted = fill, reason
         self.device_formula = ""  # type: ignore[misc]
@@ -214,6 +216,8 @@ class Pairwise(Kernel):
     def _fill(self, rows: Float, columns: Float, out: Float) -> None:
         try:
             self._compiled(rows, columns, out)
+        except InputError:
+            raise
         except IndexError:
             raise InputError(
                 f"function: {self._label} reads what rows of {rows.shape[1]} features do not have; give X the columns "
@@ -233,6 +237,16 @@ class Pairwise(Kernel):
                 f"function: {self._label} raises {type(error).__name__} ({first_line}), expected a number for every "
                 "pair of rows"
             ) from None
+
+
+def _real(value: Any, label: str) -> float:
+    """What a function gives as a float: NumPy would take the real part of a complex number, and read text."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "buifO":
+        raise InputError(
+            f"function: {label} gives {shown(value)}, expected a real number for every pair of rows"
+        )
+    return float(array.item())
 
 
 def _checked(function: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from kernelfit.arguments import shown
 from kernelfit.errors import InputError
 from kernelfit.progress.first_use import announce
 from kernelfit.progress.notebook import NotebookProgress
@@ -21,14 +22,14 @@ def as_progress(progress: ProgressLike) -> Progress:
     what is neither a flag nor a `Progress`.
     """
     if progress is True:
-        shown = NotebookProgress() if _in_notebook() else TerminalProgress()
-        announce(shown)
-        return shown
+        drawn = NotebookProgress() if _in_notebook() else TerminalProgress()
+        announce(drawn)
+        return drawn
     if progress is None or progress is False:
         return Silent()
     if not callable(getattr(progress, "phase", None)) or not callable(getattr(progress, "note", None)):
         raise InputError(
-            f"progress: got {progress!r}, expected True, False or an object with phase and note, as a "
+            f"progress: got {shown(progress)}, expected True, False or an object with phase and note, as a "
             "kernelfit.progress.Progress"
         )
     return progress

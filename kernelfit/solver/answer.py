@@ -9,7 +9,7 @@ from typing import NoReturn
 import numpy as np
 
 from kernelfit.errors import RefinementError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.precision import Precision, precision_of
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.linalg.condition import EXACT
@@ -30,7 +30,7 @@ _AS_GOOD_AS_FLOAT64 = 10.0 * 0.5 * float(np.finfo(np.float64).eps)
 _TINY = float(np.finfo(np.float64).tiny)
 
 
-@frozen
+@frozen_of_arrays
 class Answer:
     """alpha (n, c), K alpha (n, c) formed afresh, the certificate, and what this solve took.
 

@@ -28,7 +28,7 @@ from kernelfit.typing import Float, Singular
 _PRECISIONS = ("float32", "float64", "none")
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class RidgesSolution(Solution):
     """The solution for targets of several ridges; `parts` are those of one ridge each, with their columns of Y.
 

@@ -189,6 +189,7 @@ class ClusterSystem:
         assert points is not None
         m, n, crew = rows.shape[0], self.problem.n, self._having_factor()
         if float(m) * n < _PAIRS_HERE:
+            points.require_unchanged(whole=False)
             with CpuBackend(self.backend.threads) as backend:
                 return predict(kernel, points, rows, alpha, backend, progress)
         parts = min(m, _PARTS * self._placement.deal.shares)

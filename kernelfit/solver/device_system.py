@@ -218,6 +218,7 @@ class DeviceSystem:
         # Both sets of rows go over in strips, in what room is left: no less than the pivots' tiles took.
         each = row_bytes(rows, kernel, exact)
         if resident is None:
+            points.require_unchanged(threads=self.backend.known_threads)
             each += row_bytes(points, kernel, exact) + pair_bytes(kernel, exact) * self._on_device.width
         height = self._rows_at_once(each)
         with progress.phase("predict", float(rows.shape[0]) * self._on_device.n, "entries") as advance:

@@ -21,6 +21,8 @@ from kernelfit.typing import Array
 _RANGE = (1e-30, 1e30)
 # Rows whose pairs are evaluated both ways, and the difference that is no rounding beside the largest of their values.
 _PAIRS, _ROUNDING = 64, 1e-9
+# A smaller one that is more than what sums in another order lose.
+_REORDERED = 1e-12
 # Rows of a precomputed Gram compared at a time.
 _BLOCK = 1_024
 
@@ -53,8 +55,9 @@ def _require_digits(problem: Problem) -> None:
         )
 
 
-def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:
-    """Raise `InputError` where the user's own function gives k(x, y) and k(y, x) that differ, on a sample of pairs."""
+def require_symmetric(source: KernelGram, backend: CpuBackend, notes: Notes) -> None:
+    """Raise `InputError` where the user's own function gives k(x, y) and k(y, x) that differ, on a sample of pairs;
+    a line where they differ by little."""
     if Needs.FUNCTION not in source.kernel.needs:
         return
     points, n = source.points, source.n
@@ -73,10 +76,17 @@ def require_symmetric(source: KernelGram, backend: CpuBackend) -> None:
         )
     apart = np.abs(values - values.T)
     i, j = np.unravel_index(int(np.argmax(apart)), apart.shape)
-    if not apart[i, j] <= _ROUNDING * np.abs(values).max():
+    largest = np.abs(values).max()
+    if not apart[i, j] <= _ROUNDING * largest:
         raise InputError(
             f"kernel: got k(x, y) = {values[i, j]:.6g} but k(y, x) = {values[j, i]:.6g} for the rows {rows[i]} and "
             f"{rows[j]}, expected a symmetric function; symmetrise it, as by (k(x, y) + k(y, x)) / 2"
+        )
+    if apart[i, j] > _REORDERED * largest:
+        notes.add(
+            f"kernel: k(x, y) and k(y, x) differ by {apart[i, j]:.1e} for the rows {rows[i]} and {rows[j]}, which no "
+            "certificate sees: K has one of them for both, and predictions are off by as much times |alpha|; "
+            "symmetrise it, as by (k(x, y) + k(y, x)) / 2"
         )
 
 

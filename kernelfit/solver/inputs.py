@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import finite, shown
+from kernelfit.arguments import finite, shape_of, shown
 from kernelfit.errors import DuplicateRowsError, InputError
 from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_dates
@@ -140,8 +140,8 @@ def as_shift(name: str, value: Any) -> float:
 
 def as_ridges(value: Any) -> tuple[float, ...] | None:
     """A ridge for each target as numbers; None for a single one."""
-    if isinstance(value, float) or np.ndim(value) == 0:
+    if isinstance(value, float) or not (shape := shape_of("ridge", value)):
         return None
-    if np.ndim(value) != 1 or len(value) == 0:
-        raise InputError(f"ridge: got shape {np.shape(value)}, expected a number or one for each target (c,)")
+    if len(shape) != 1 or shape == (0,):
+        raise InputError(f"ridge: got shape {shape}, expected a number or one for each target (c,)")
     return tuple(as_shift("ridge", each) for each in value)

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_non_finite
 from kernelfit.gram.points import Points
+from kernelfit.gram.rectangle import rectangle
 from kernelfit.gram.sparse import points_of
 from kernelfit.gram.tile import PairTile
 from kernelfit.kernels.base import Kernel, Needs
@@ -69,7 +70,7 @@ class _Farthest(PairTile):
         return np.empty((1, 1))
 
 
-@frozen
+@frozen_of_arrays
 class Interpolant:
     """f(x) = sum_i k(x, x_i) alpha_i for alpha (n, c), or x W where there are `weights` W (d, c) of features.
 
@@ -86,22 +87,35 @@ class Interpolant:
 
     def at(self, X: ArrayLike, progress: Progress) -> Float:
         """f (m, c) at rows X (m, d), or from X = k(new, training) (m, n) where the Gram matrix was given."""
-        if self.problem.kernel is None:
-            values = self._of_gram(as_array(X, "X"))
-        else:
-            values = self.at_rows(new_rows(self.problem, X), progress)
+        rows = None if self.problem.kernel is None else new_rows(self.problem, X)
+        values = self._of_gram(as_array(X, "X")) if rows is None else self.at_rows(rows, progress)
         if not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values).all(axis=1)))
+            if rows is not None:
+                self._require_numbers(rows, row)
             raise InputError(
                 f"X: predictions of row {row} overflow in float64; rescale X, or Y of the solution"
             )
         return values
 
+    def _require_numbers(self, rows: Points, row: int) -> None:
+        """Raise `InputError` where the user's own kernel is no number for a row and one of training."""
+        kernel, points = self.problem.kernel, self.problem.points
+        assert kernel is not None
+        assert points is not None
+        if Needs.FUNCTION not in kernel.needs:
+            return
+        with CpuBackend(self.threads) as backend:
+            values = rectangle(kernel, rows.take(np.array([row]), like=points), points, backend)[0]
+        if not (finite := np.isfinite(values)).all():
+            other = int(np.argmin(finite))
+            raise InputError(
+                f"kernel: k(x, y) is {values[other]:g} for row {row} of X and the training row "
+                f"{self.problem.kept[other]}, expected a finite number of every pair of rows"
+            )
+
     def at_rows(self, rows: Points, progress: Progress | None = None) -> Float:
         """f (m, c) at rows that are in the kernel's domain."""
-        assert self.problem.points is not None
-        if self.weights is None:  # weights are all that is read
-            self.problem.points.require_unchanged(whole=rows.shape[0] >= _MANY)
         # Sums over a large alpha that cancel must not overflow on their way.
         coefficients = self.alpha if self.weights is None else self.weights
         powers = exponents(coefficients)
@@ -119,6 +133,7 @@ class Interpolant:
             return values
         if self.factor is not None and not self.factor.closed and self.factor.name != "cpu":
             return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
+        self.problem.source.require_unchanged(self.threads, whole=rows.shape[0] >= _MANY)
         with CpuBackend(self.threads) as backend:
             return predict(kernel, points, rows, coefficients, backend, progress, self.prepared)
 

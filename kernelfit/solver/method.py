@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from kernelfit.arguments import choice, positive
+from kernelfit.arguments import choice, positive, shown
 from kernelfit.errors import InputError
 from kernelfit.typing import SolverName
 
@@ -33,7 +33,7 @@ class Method:
         if tolerance is not None:
             if solver == "cholesky":
                 raise InputError(
-                    f"tolerance: got {tolerance!r} with solver 'cholesky', which is exact; leave it out, or take "
+                    f"tolerance: got {shown(tolerance)} with solver 'cholesky', which is exact; leave it out, or take "
                     "solver='pcg'"
                 )
             tolerance = positive("tolerance", tolerance)

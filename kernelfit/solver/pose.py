@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import column_names, positive
+from kernelfit.arguments import column_names, positive, shape_of, shown
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice, precision_of
@@ -130,7 +130,7 @@ def _pose_gram(
         )
     if request.scale is not None:
         raise InputError("scale: a precomputed Gram matrix is used as it is; leave scale out")
-    source: GramSource = as_source(X)
+    source: GramSource = as_source(X, resources.threads)
     n = source.n
     if not isinstance(X, Source):
         notes.extend(asymmetry(exact_floats(as_array(X, "gram"), "gram")))
@@ -208,7 +208,7 @@ def _pose_rows(
     rows = distinct_rows(given.every, request, notes)
     found = resolve_kernel(request, rows, resources, backend, notes)
     source = KernelGram(found.kernel, rows.points)
-    require_symmetric(source, backend)
+    require_symmetric(source, backend, notes)
     notes.extend(source.kernel.remarks())
     if rows.duplicates.groups:
         given = replace(given, duplicates=rows.duplicates)
@@ -241,7 +241,7 @@ def _roundoff(request: Request) -> float:
     return ROUNDOFF if numbers.refined else numbers.unit_roundoff
 
 
-@frozen
+@frozen_of_arrays
 class _Given:
     """Of the `n` rows of X, the indices of those of weight 0 and they themselves, all others (None for a Gram matrix),
     and the groups of equal ones."""
@@ -298,10 +298,10 @@ def resolve_kernel(
             raise InputError(
                 "gamma: the kernel is an object that has its parameters already; give them there"
             )
-        return Found(kernel)
+        return Found(kernel.settled())
     if not isinstance(kernel, str):
         raise InputError(
-            f"kernel: got {kernel!r}, expected a name, a Kernel of kernelfit.kernels or a function k(x, y)"
+            f"kernel: got {shown(kernel)}, expected a name, a Kernel of kernelfit.kernels or a function k(x, y)"
         )
     if "gamma" in parameter_names(kernel):
         if gamma_factor != 1.0 and gamma not in (None, "median"):
@@ -347,10 +347,10 @@ def resolve_kernel(
 def _refuse_arrays(gamma: Any, parameters: Mapping[str, Any]) -> None:
     """Raise `InputError` where a width is given for each feature."""
     for name, value in {"gamma": gamma, **parameters}.items():
-        if not isinstance(value, float) and np.ndim(value) > 0:
+        if not isinstance(value, float) and (shape := shape_of(name, value)):
             raise InputError(
-                f"{name}: got an array of shape {np.shape(value)}, expected one number for all features; scale the "
-                "columns of X instead"
+                f"{name}: got an array of shape {shape}, expected one number for all features; scale the columns of X "
+                "instead"
             )
 
 

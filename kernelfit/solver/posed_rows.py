@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernelfit.errors import DuplicateRowsError, InputError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.points import Points
 from kernelfit.gram.source import KernelGram
 from kernelfit.kernels import Kernel
@@ -22,7 +22,7 @@ from kernelfit.typing import Float, Singular
 NO_DUPLICATES = Duplicates(())
 
 
-@frozen
+@frozen_of_arrays
 class PosedRows:
     """Rows that take part with their targets, indices and weights, those that repeat an earlier one left out.
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.points import Points
 from kernelfit.gram.pointwise import PointwiseGram
 from kernelfit.gram.precision import Precision, precision_of
@@ -28,7 +28,7 @@ def _no_rows() -> NDArray[np.int64]:
     return np.zeros(0, np.int64)
 
 
-@frozen
+@frozen_of_arrays
 class Problem:
     """(K + ridge W^-1) alpha = Y with the kernel's parameters known and equal rows left out; W = I without weights.
 

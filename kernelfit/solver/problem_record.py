@@ -128,7 +128,7 @@ def problem_of(
         points = _points(path, meta, arrays, "rows", n)
         _require_scale(path, meta["rows_scale"], meta["input_scale"], points.values)
         try:
-            kernel = from_description(meta["kernel"], function)
+            kernel = from_description(meta["kernel"], function).settled()
         except InputError as error:
             if str(error).startswith("function:"):  # which is not in the file
                 raise

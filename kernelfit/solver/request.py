@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from kernelfit.arguments import integer
+from kernelfit.arguments import integer, shown
 from kernelfit.errors import InputError
 from kernelfit.frozen import frozen
 from kernelfit.gram.precision import before_choice
@@ -52,7 +52,7 @@ class Request:
             others |= {"kernel": own_kernel(kernel, others.get("kernel_params")), "kernel_params": {}}
         if not isinstance(others.get("kernel_params", {}), Mapping):
             raise InputError(
-                f"kernel_params: got {others['kernel_params']!r}, expected a dict of the kernel's parameters"
+                f"kernel_params: got {shown(others['kernel_params'])}, expected a dict of the kernel's parameters"
             )
         request = cls(
             ridge=as_shift("ridge", 0.0 if choose else ridge) if ridges is None else min(ridges),
@@ -62,8 +62,8 @@ class Request:
             **others,
         )
         before_choice(request.precision)
-        if request.singular not in ("ridge", "raise"):
-            raise InputError(f"singular: got {request.singular!r}, expected 'ridge' or 'raise'")
+        if not isinstance(request.singular, str) or request.singular not in ("ridge", "raise"):
+            raise InputError(f"singular: got {shown(request.singular)}, expected 'ridge' or 'raise'")
         widths = request.gamma, request.kernel_params.get("length_scale")
         if ridges is not None and any(isinstance(width, str) and width == "auto" for width in widths):
             raise InputError("ridge: got one for each target beside gamma='auto'; give gamma, or one ridge")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
+from typing import get_args
 
-from kernelfit.arguments import bytes_of, integer, path_of
+from kernelfit.arguments import bytes_of, choice, integer, path_of
 from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.device.choose import check_device
@@ -59,7 +60,7 @@ class Resources:
         check_device(device)
         return cls(
             memory=bytes_of(memory),
-            tier=tier,
+            tier=choice("tier", tier, get_args(Tier)),  # type: ignore[arg-type]
             scratch=None if scratch is None else path_of("scratch", scratch),
             threads=threads,
             device=device,

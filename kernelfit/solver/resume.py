@@ -229,7 +229,7 @@ def opened(
             f"{folder}: its factor is missing or incomplete; kernelfit resume {folder} computes it again"
         )
     if solution.kernel is None and precomputed is None:
-        raise DataError(
+        raise InputError(
             f"gram: {folder} belongs to a precomputed Gram matrix, which is not stored; give it again"
         )
     source = precomputed or solution.problem.source
@@ -265,19 +265,18 @@ def opened(
 def _precomputed(
     folder: Path, solution: Solution, gram: ArrayLike | PanelGram | None, contents: Contents
 ) -> GramSource | None:
-    """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it. Raises `DataError`
-    where the one that is given is another."""
+    """K of a solution whose kernel is not known, of the rows that it kept; None where nobody has it. Raises
+    `InputError` where the one that is given is another."""
     precomputed = gram_of(folder, gram)
     if precomputed is None:
         return None
     kept = solution.kept
     source = of_kept(of_products(precomputed, solution.problem.source.formula), kept, solution.rows_given)
     if source.n != len(kept):
-        raise DataError(
-            f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with"
-        )
+        error = DataError if gram is None else InputError
+        raise error(f"gram: got {source.n} rows, expected {len(kept)}, those that {folder} was solved with")
     if gram is not None and _recorded_gram(contents) != gram_digest(source, solution.plan):
-        raise DataError(
+        raise InputError(
             f"gram: got another matrix than that of {folder}, expected the one it was solved with"
         )
     return source

@@ -50,7 +50,7 @@ from kernelfit.typing import Array, Float
 _NO_ROUNDING = 1e-9
 
 
-@dataclass(repr=False)
+@dataclass(repr=False, eq=False)
 class Solution:
     """f(x) = sum_i k(x, x_i) alpha_i, the interpolant of least RKHS norm (ridge = 0) or the ridge solution.
 
@@ -94,10 +94,10 @@ class Solution:
     threads: int | None = None
     device: str = "cpu"
     convergence: Convergence | None = None
-    inverse: InverseDiagonal | None = field(default=None, repr=False, compare=False)
-    determinant: LogDeterminant | None = field(default=None, repr=False, compare=False)
+    inverse: InverseDiagonal | None = field(default=None, repr=False)
+    determinant: LogDeterminant | None = field(default=None, repr=False)
     factor: System | None = None
-    prepared: Prepared = field(default_factory=Prepared, repr=False, compare=False)
+    prepared: Prepared = field(default_factory=Prepared, repr=False)
 
     @property
     def kernel(self) -> Kernel | None:
@@ -291,6 +291,12 @@ class Solution:
             self._note("standard deviations have the precision of the factor, float32", progress)
         spread = np.sqrt(variances(factor, rows, progress)) if what == "return_std" else None
         spread = covariance(factor, rows, progress) if spread is None else spread
+        if not (finite := np.isfinite(spread)).all():
+            row = int(np.argwhere(~finite)[0, 0])
+            raise InputError(
+                f"{what}: got {spread.flat[np.argmin(finite)]:g} at row {row}, expected a finite number; rescale X, or "
+                "give a kernel that is one for this row and itself"
+            )
         return spread if self.single_target else np.repeat(spread[..., None], self.targets.shape[1], axis=-1)
 
     def log_marginal_likelihood(self) -> float:
@@ -418,7 +424,7 @@ class Solution:
             if remark and remark not in self.notes:
                 self.notes.append(remark)
                 progress.note(remark)
-        return self.inverse.values
+        return self.inverse.values.copy()
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """f_{-i}(x_i) for every row of X, (n, c) or (n,): what the others predict at row i when it alone is left out.
@@ -433,7 +439,7 @@ class Solution:
         progress, started = as_progress(progress), time.perf_counter()
         if is_primal(self.problem):
             assert self.points is not None
-            self.points.require_unchanged()
+            self.points.require_unchanged(threads=self.threads)
             weights = None if self.certificate.consistent else self.problem.weights
             predictions = of_least_squares(self.points, self.targets, weights)
         elif self.convergence is not None:
@@ -510,7 +516,7 @@ class Solution:
     def as_data(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """JSON and arrays that a file holds; see `load`."""
         if self.points is not None:  # a Gram matrix is not stored
-            self.points.require_unchanged()
+            self.points.require_unchanged(threads=self.threads)
         held = {each.name: getattr(self, each.name) for each in fields(StoredSolution)}
         return StoredSolution(**held).to_data()
 
@@ -526,13 +532,13 @@ class Solution:
         return {
             **self.__dict__,
             "factor": None,
-            "prepared": Prepared(),
+            "prepared": None,
             "problem": self.problem.without_gram(),
         }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Raise `InputError` where the user's own kernel, which pickle takes by its name, is another one here."""
-        self.__dict__.update(state)
+        self.__dict__.update(state, prepared=Prepared())
         if self.kernel is None or Needs.FUNCTION not in self.kernel.needs:
             return
         held = self.problem, self.certificate, self.alpha, self.fitted, self.weights
@@ -581,7 +587,7 @@ class Solution:
                 f"estimator keeps it with keep_factor=True, {reads} reads that of a run_dir, else solve again"
             )
         # Rows and matrices of the user's are not copied.
-        self.problem.source.require_unchanged()
+        self.problem.source.require_unchanged(self.threads)
         return self.factor
 
 

@@ -189,9 +189,10 @@ def solve(
         singular=singular,
         solver=solver,
         tolerance=tolerance,
-        kernel_params=kernel_params or None,
+        kernel_params=None if isinstance(kernel_params, dict) and not kernel_params else kernel_params,
         remember=remember,
     )
+    resume = flag("resume", resume)
     notes, folder = Notes(progress), None if run_dir is None else path_of("run_dir", run_dir)
     if request.ridges is not None:
         _require_several(device, folder)
@@ -253,7 +254,7 @@ def _request(
         condition=flagged,
         remember={} if remember is None else json_of("remember", remember),
         method=Method.of(solver, tolerance, others["seed"]),
-        kernel_params=kernel_params or {},
+        kernel_params={} if kernel_params is None else kernel_params,
         **others,
     )
 
@@ -272,7 +273,7 @@ def _require_several(device: str | Device | Sequence[Device], folder: Path | Non
 def left_out_again(solution: Solution, resources: Resources, progress: ProgressLike = None) -> Float:
     """`leave_one_out(distinct=True)` of a solution without its factor, which is made anew and given back: 2/3 n^3 flops
     for each ridge, one factor at a time. Of a Gram matrix K has to be at hand."""
-    solution.problem.source.require_unchanged()
+    solution.problem.source.require_unchanged(resources.threads)
     problem, notes = replace(solution.problem, condition=False), Notes(progress)
     resources = _beside_sparse_rows(problem, resources, notes)
     with CpuBackend(resources.threads) as backend:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.errors import DataError
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.plan import Plan
 from kernelfit.iterative.convergence import Convergence
 from kernelfit.runs import solution_file
@@ -35,7 +35,7 @@ META = {
 }
 
 
-@frozen
+@frozen_of_arrays
 class StoredSolution:
     """What a file holds of a solution: its attributes of the same names, without the factor."""
 

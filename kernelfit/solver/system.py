@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.frozen import frozen
+from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.plan import Plan
 from kernelfit.gram.points import Points
 from kernelfit.iterative.convergence import Convergence
@@ -18,7 +18,7 @@ from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float
 
 
-@frozen
+@frozen_of_arrays
 class Solved:
     """alpha (n, c) before it is certified.
 

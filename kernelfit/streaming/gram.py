@@ -55,7 +55,7 @@ class Predictor(Protocol):
     def predict(self, X: Any) -> NDArray[np.float64]: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class FeatureGram:
     """K of the training rows as packed panels, and the test rows' kernel with them.
 

@@ -40,7 +40,7 @@ REACHED = 1e-6
 _SWEEP, _SWEEP_STEPS = (0.5, 1.0, 1.9, 2.1), 200
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coordinates:
     """Training rows Phi (n, N), test rows (m, N) in orthonormal coordinates, N = n + m; Y (n, c) and labels.
 

@@ -16,7 +16,7 @@ from kernelfit.kernels.base import Kernel
 from kernelfit.solver.solution import Solution
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LabelledRows:
     """Class codes 0..c-1 of the training rows (n,), and test rows with theirs.
 
@@ -53,7 +53,7 @@ def labelled_rows(solved: Solved) -> LabelledRows:
     return LabelledRows(y_train, prepared.X_test, dataset.y_test, len(dataset.classes))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KernelRows:
     """The kernel, and the rows between which it is asked for: those of the solution, and the test rows.
 

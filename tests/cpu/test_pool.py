@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,6 +124,46 @@ def test_a_signal_at_any_moment_of_the_entry_leaves_none_at_one_thread():
         assert blas_threads() == before
         at += 1
     assert at > 10
+
+
+def test_a_signal_at_the_first_instruction_of_the_exit_leaves_none_at_one_thread():
+    """Nobody left then, and NumPy had one thread as long as the process lived."""
+    before = blas_threads()
+
+    def profile(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code is CpuBackend.__exit__.__code__:
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught, CpuBackend(1):
+        sys.setprofile(profile)
+    del caught
+    gc.collect()  # frames of a test that pytest looks at are in a cycle
+    assert blas_threads() == before
+
+
+@pytest.mark.parametrize("where", ["pools", "keep_some", "available_threads"])
+def test_a_finaliser_may_use_a_backend_while_its_thread_enters_one(monkeypatch, where):
+    """Python may call it at any line, also where a lock was held: the thread waited for itself."""
+    ended = []
+
+    def inside(honest, *arguments):
+        monkeypatch.undo()
+        with CpuBackend(2) as inner:
+            inner.run(ended.append, range(4))
+        return honest(*arguments)
+
+    module = blas_threads_module if where == "pools" else pool
+    monkeypatch.setattr(module, where, partial(inside, getattr(module, where)))
+
+    def outer():
+        with CpuBackend() as backend:
+            backend.run(ended.append, range(4))
+
+    thread = threading.Thread(target=outer, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert sorted(ended) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_pools_are_restored_after_an_error():

@@ -349,3 +349,17 @@ def test_the_centre_is_the_median_of_an_odd_number_of_rows(rng, n):
     count = min(n - 1 + n % 2, 1_001)
     sample = rows[np.linspace(0, n - 1, count).astype(int)]
     np.testing.assert_array_equal(Points(rows).median, np.median(sample, axis=0))
+
+
+def test_the_array_of_an_object_that_hands_its_own_over_is_copied_too():
+    """xarray's and others' was taken for one that had just been made, and was watched by nobody."""
+
+    class Wrapped:
+        values = np.arange(12.0).reshape(4, 3) - 0.5
+
+        def __array__(self, dtype=None, copy=None):
+            return self.values
+
+    points = Points(Wrapped())
+    Wrapped.values += 1.0
+    assert points.values[0, 0] == -0.5

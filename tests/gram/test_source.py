@@ -9,6 +9,7 @@ import kernelfit
 from kernelfit.errors import InputError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
+from kernelfit.gram.pointwise import PointwiseGram
 from kernelfit.gram.source import ArrayGram, KernelGram, PanelGram, StoredGram, mirror_square, set_diagonal
 from kernelfit.kernels import Gaussian, Polynomial
 from kernelfit.storage.panel_file import PanelFile
@@ -156,3 +157,32 @@ def test_a_diagonal_that_could_not_be_read_is_read_again(rng, matrix, tmp_path, 
         source.diagonal()
     monkeypatch.undo()
     np.testing.assert_array_equal(source.diagonal(), np.diagonal(matrix))
+
+
+class Wrapped:
+    """What NumPy takes for an array, and hands its own array over, as xarray does."""
+
+    def __init__(self, array):
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array
+
+
+@pytest.mark.parametrize("given", ["array", "wrapped", "panels", "products"])
+def test_a_matrix_of_any_kind_that_was_changed_is_not_solved_with(rng, matrix, given):
+    """Panels, and the array of another's object, were seen in the certificate alone: 1e-9 passed."""
+    layout, y = PanelLayout(N, WIDTH), rng.standard_normal(N)
+    panels = panels_of(matrix, layout)
+    source, changed = {
+        "array": (matrix, matrix),
+        "wrapped": (Wrapped(matrix), matrix),
+        "panels": (PanelGram(layout, panels), panels[2]),
+        "products": (PointwiseGram(PanelGram(layout, panels), Polynomial(2)), panels[0]),
+    }[given]
+    changed[1, 0] *= 2.0  # before the solve, whatever is there counts
+    solution = kernelfit.solve(source, y, kernel="precomputed", ridge=1.0)
+    assert solution.solve(2.0 * y).certificate.backward_error < 1e-13
+    changed[1, 0] *= 1.0 + 1e-9
+    with pytest.raises(InputError, match=r"^gram: the matrix that the solution is of was changed"):
+        solution.solve(2.0 * y)

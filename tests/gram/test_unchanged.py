@@ -56,3 +56,14 @@ def test_of_few_rows_any_is_seen(rng, row):
     array[row] += 1.0
     with pytest.raises(InputError, match=r"^X: the array that the solution is of was changed"):
         witness.require(array, "X: the array")
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_threads_share_a_large_array_and_miss_no_part_of_it(rng, order):
+    array = np.asarray(rng.standard_normal((700_000, 2)), order=order)
+    before = checksum(array)
+    assert checksum(array, 2) == checksum(array, None) == before
+    for row in (0, 300_000, -1):
+        array[row, 1] = -array[row, 1]
+        assert checksum(array, 2) != before
+        array[row, 1] = -array[row, 1]

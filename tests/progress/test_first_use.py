@@ -8,15 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import kernelfit
 from kernelfit.progress import Silent, as_progress, first_use
 
 COMPILE = """
 import numpy as np
 from kernelfit.linalg.product import _largest
 from kernelfit.progress import as_progress
-as_progress(SHOWN)
+shown = as_progress(SHOWN)
 for dtype in (np.float64, np.float32):
     _largest(np.ones(3, dtype))
 """
@@ -57,11 +59,28 @@ def test_a_full_disk_is_said(tmp_path: Path) -> None:
 
 def test_python_says_it_where_progress_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     log = logging.getLogger("kernelfit.cpu.jit")
-    as_progress(True)
+    shown = as_progress(True)
     log.info("compiling for a test of %s", "Python")
-    first_use.announce(Silent())
+    other = Silent()
+    first_use.announce(other)
     log.info("compiling, where nobody looks")
+    assert shown.notes == ["compiling for a test of Python"]
     assert capsys.readouterr().err == "note: compiling for a test of Python\n"
+
+
+def test_a_call_that_has_ended_shows_nothing_of_later_ones(
+    rng: np.random.Generator, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Silent calls that compiled said so where an earlier one had shown its progress, and told other handlers."""
+    log = logging.getLogger("kernelfit.cpu.jit")
+    solution = kernelfit.solve(rng.random((9, 2)), rng.random(9), progress=True)
+    solution.predict(rng.random((2, 2)), True)
+    capsys.readouterr()
+    log.info("compiling for a silent call")
+    log.warning("what a silent call compiles cannot be stored")
+    assert capsys.readouterr().err == ""
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert not logging.getLogger("kernelfit").handlers
 
 
 def test_what_cannot_be_stored_is_said_to_python_as_well(tmp_path: Path) -> None:

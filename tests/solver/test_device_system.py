@@ -458,3 +458,13 @@ def test_names_of_devices():
     for name in ("gpu", "cuda:", "cuda:x", "cuda0", ""):
         with pytest.raises(InputError, match="expected auto, cpu, cuda"):
             open_device(name, 10, notes.append)
+
+
+def test_rows_that_a_device_holds_are_not_read_again_for_its_predictions(rng, make_device, monkeypatch):
+    """A pass over the host's copy took longer than the device, and predictions by its own rows were refused."""
+    monkeypatch.setattr("kernelfit.gram.points._COPIED", 0)
+    X, rows, Y, _ = problem(rng)
+    solution = kernelfit.solve(X, Y, gamma=0.5, device=make_device(16_000_000))
+    before = solution.predict(rows)
+    X += 1.0
+    assert np.array_equal(solution.predict(rows), before)

@@ -248,3 +248,15 @@ def test_a_function_that_gives_no_number_for_a_pair_is_not_told_to_be_symmetric(
     x = np.linspace(-1.0, 1.0, 8)[:, None]
     with pytest.raises(InputError, match=r"k\(x, y\) is nan for the rows 0 and 4, expected a finite number"):
         kernelfit.solve(x, x[:, 0], kernel=kernel, ridge=1.0)
+
+
+@pytest.mark.parametrize(("share", "noted"), [(1e-10, True), (1e-15, False)])
+def test_a_function_that_is_nearly_symmetric_is_noted(rng, share, noted):
+    """Predictions are off by the difference times |alpha|, and neither a note nor the certificate said so."""
+
+    def kernel(x, y):
+        return math.exp(-((x[0] - y[0]) ** 2)) * (1.0 + share * math.copysign(1.0, x[0] - y[0]))
+
+    x = rng.standard_normal((30, 1))
+    notes = kernelfit.solve(x, x[:, 0], kernel=kernel, ridge=1.0).notes
+    assert [line.startswith("kernel: k(x, y) and k(y, x) differ by") for line in notes] == [True] * noted

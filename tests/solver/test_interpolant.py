@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 import kernelfit
 from kernelfit.errors import InputError
-from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, RationalQuadratic, Sum
+from kernelfit.kernels import Gaussian, Laplacian, Linear, Matern, Pairwise, RationalQuadratic, Sum
 
 
 def test_integers_of_a_matrix_that_float64_rounds_are_refused():
@@ -58,3 +60,34 @@ def test_predictions_of_weights_do_not_ask_for_the_rows_that_they_do_not_read(rn
     before, rows = solution.predict(x[:70]), x[:70].copy()
     x += 1.0
     np.testing.assert_array_equal(solution.predict(rows), before)
+
+
+def test_a_function_that_gives_no_number_for_a_new_row_is_named():
+    """ "X: predictions of row 1 overflow in float64; rescale X" it said."""
+
+    def kernel(x, y):
+        return math.exp(-((x[0] - y[0]) ** 2)) if abs(x[0] - y[0]) < 9.0 else math.nan
+
+    x = np.linspace(0.0, 8.0, 7)[:, None]
+    for own in (kernel, Pairwise(kernel) + Gaussian(1.0)):
+        solution = kernelfit.solve(x, x[:, 0], kernel=own, ridge=1.0)
+        with pytest.raises(
+            InputError,
+            match=r"^kernel: k\(x, y\) is nan for row 1 of X and the training row 6, expected a finite number",
+        ):
+            solution.predict(np.array([[1.0], [-2.0]]))
+
+
+def test_a_standard_deviation_that_is_no_number_is_refused():
+    """k(x, x) of a new row had no part in its prediction, and its standard deviation was NaN."""
+
+    def kernel(x, y):
+        return math.exp(-((x[0] - y[0]) ** 2)) if x[0] + y[0] < 15.0 else math.nan
+
+    x = np.linspace(0.0, 6.0, 7)[:, None]
+    solution = kernelfit.solve(x, x[:, 0], kernel=kernel, ridge=1.0)
+    for options in ({"return_std": True}, {"return_cov": True}):
+        with pytest.raises(
+            InputError, match=r"^return_(std|cov): got nan at row 1, expected a finite number"
+        ):
+            solution.predict(np.array([[1.0], [8.0]]), **options)

@@ -380,3 +380,13 @@ def test_rows_of_an_uneven_diagonal_without_a_digit_are_counted(rng: np.random.G
     told = int(note.split("; of ")[1].split()[0])
     assert 0.5 * wrong < told < 2 * wrong + 20
     assert "% of their root mean square or more" in note
+
+
+def test_the_diagonal_that_is_handed_over_is_the_callers(rng: np.random.Generator) -> None:
+    """What was done to it in place went into every later leave-one-out."""
+    x, y = rng.standard_normal((60, 2)), rng.standard_normal(60)
+    solution = kernelfit.solve(x, y, gamma=0.5, ridge=0.1, solver="pcg")
+    given = solution.inverse_diagonal()
+    before = given.copy()
+    given *= 2.0
+    np.testing.assert_array_equal(solution.inverse_diagonal(), before)

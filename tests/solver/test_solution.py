@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import pickle
@@ -14,12 +15,15 @@ from hypothesis import strategies as st
 
 import kernelfit
 from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
+from kernelfit.gram.source import KernelGram
+from kernelfit.gram.unchanged import Witness
 from kernelfit.kernels import (
     Gaussian,
     Pairwise,
 )
 from kernelfit.progress import Silent
 from kernelfit.runs import solution_file
+from kernelfit.solver.predict import Prepared
 
 
 def nearby(x, y):
@@ -411,3 +415,28 @@ def test_a_folder_of_a_run_is_called_one(tmp_path):
         DataError, match=r"which is a folder, expected a solution file; use kernelfit\.open\("
     ):
         kernelfit.load(tmp_path)
+
+
+def test_a_solution_is_equal_to_itself_alone_and_has_a_hash(solution):
+    """NumPy's ValueError of arrays without a truth value came."""
+    twin = pickle.loads(pickle.dumps(solution))
+    for one, other in ((solution, twin), (solution.problem, twin.problem)):
+        assert one == one
+        assert one != other
+        assert len({one, other, one}) == 2
+
+
+def test_what_an_earlier_version_pickled_of_prepared_rows_and_checksums_does_not_count(solution):
+    """Rows that were prepared for predictions had other attributes, arrays that are nobody else's another checksum."""
+    state = solution.__getstate__()
+    old = object.__new__(Prepared)
+    old.__dict__["_blocks"] = ()
+    points = copy.deepcopy(solution.points)
+    points._witness = Witness(points.values)
+    points._witness._checksum = bytes(64)
+    source = KernelGram(solution.kernel, points)
+    state |= {"prepared": old, "problem": dataclasses.replace(solution.problem, source=source)}
+    again = object.__new__(type(solution))
+    again.__setstate__(pickle.loads(pickle.dumps(state)))
+    rows = np.ones((600, 3))
+    assert np.array_equal(again.predict(rows), solution.predict(rows))

@@ -57,6 +57,25 @@ REFUSED = [
     ({"gamma": "auto", "seed": -1}, "seed: got -1, expected an integer >= 0"),
     ({"gamma": "auto", "seed": "a"}, "seed: got 'a', expected a number"),
     ({"kernel": "matern", "kernel_params": [1.5]}, "kernel_params: got [1.5], expected a dict"),
+    ({"kernel_params": np.ones(2)}, "kernel_params: got array([1., 1.]), expected a dict"),
+    ({"kernel_params": 0}, "kernel_params: got 0, expected a dict"),
+    (
+        {"kernel": np.eye(40)},
+        "kernel: got array([[1., 0., 0., ..., 0., 0., 0.], [0., 1., 0., ..., 0., ..., expected",
+    ),
+    ({"kernel": "linear", "tier": "tape"}, "tier: got 'tape', expected one of"),
+    ({"tier": np.ones(2)}, "tier: got array([1., 1.]), expected one of"),
+    ({"singular": np.ones(2)}, "singular: got array([1., 1.]), expected 'ridge' or 'raise'"),
+    ({"engine": np.ones(2)}, "engine: got array([1., 1.]), expected process or dask"),
+    (
+        {"progress": np.eye(40)},
+        "progress: got array([[1., 0., 0., ..., 0., 0., 0.], [0., 1., 0., ..., 0., ..., expected",
+    ),
+    ({"resume": "no"}, "resume: got 'no', expected True or False"),
+    ({"gamma": [[1.0], [1.0, 2.0]]}, "gamma: got [[1.0], [1.0, 2.0]], expected lists of one length"),
+    ({"ridge": [[1.0], [1.0, 2.0]]}, "ridge: got [[1.0], [1.0, 2.0]], expected lists of one length"),
+    ({"ridge": [1.0 + 1.0j]}, "ridge: got (1+1j), expected"),
+    ({"gamma": np.complex128(1.0 + 1.0j)}, "gamma: got np.complex128(1+1j), expected a number"),
 ]
 
 
