@@ -316,7 +316,7 @@ def test_a_gram_of_all_rows_serves_a_run_whose_rows_of_weight_0_were_left_out(tm
             np.testing.assert_allclose(more.fitted, 2 * solution.fitted, rtol=1e-12)
             assert more.certificate.backward_error < 1e-15
     assert kernelfit.check(tmp_path / "run", gram=gram).ok
-    with pytest.raises(DataError, match="gram: got 39 rows, expected 37"):
+    with pytest.raises(InputError, match="gram: got 39 rows, expected 37"):
         kernelfit.open(tmp_path / "run", gram=gram[1:, 1:])
 
 
