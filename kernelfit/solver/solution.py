@@ -366,7 +366,10 @@ class Solution:
         from sklearn.metrics import r2_score
 
         predicted = self.predict(X)
-        return float(r2_score(as_targets(Y, len(predicted)), predicted.reshape(len(predicted), -1)))
+        targets, columns = as_targets(Y, len(predicted)), self.alpha.shape[1]
+        if targets.shape[1] != columns:
+            raise InputError(f"Y: got {targets.shape[1]} columns, expected {columns} as the solution has")
+        return float(r2_score(targets, predicted.reshape(len(predicted), columns)))
 
     def solve(self, Y: ArrayLike, progress: ProgressLike = None, *, componentwise: bool = True) -> Solution:
         """The solution for other right-hand sides of the same factor.

@@ -440,3 +440,9 @@ def test_what_an_earlier_version_pickled_of_prepared_rows_and_checksums_does_not
     again.__setstate__(pickle.loads(pickle.dumps(state)))
     rows = np.ones((600, 3))
     assert np.array_equal(again.predict(rows), solution.predict(rows))
+
+
+def test_a_score_of_other_columns_is_refused(solution):
+    """scikit-learn's own ValueError came."""
+    with pytest.raises(InputError, match=r"^Y: got 3 columns, expected 2 as the solution has$"):
+        solution.score(np.ones((4, 3)), np.ones((4, 3)))
