@@ -1,4 +1,4 @@
-"""Iterations and weights of least norm beside every place: the same answer, or a line that says why not."""
+"""One system is solved alike wherever it is placed: in memory, on the disk, by workers of a cluster, on a device."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.cluster.connect import Cluster
 from kernelfit.device.host import HostDevice
 from kernelfit.errors import InputError
-from kernelfit.kernels import Gaussian
+from kernelfit.kernels import Gaussian, Kernel
 
-N = 90
+N, WIDTH = 90, 32
+#: figures of a certificate that are the same numbers
+SAME = (
+    "min_pivot_row",
+    "weak_pivots",
+    "jitter",
+    "interpolates",
+    "factor_precision",
+    "rank",
+    "consistent",
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +45,12 @@ def client() -> Iterator[Any]:
         yield client
 
 
+@pytest.fixture(autouse=True)
+def alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers count as equally fast."""
+    monkeypatch.setattr(Cluster, "rates", lambda cluster, dtype, gpus: {})
+
+
 @pytest.fixture
 def placed(request: pytest.FixtureRequest) -> dict[str, Any]:
     """What of `solve` says where; the device is the solution's to close."""
@@ -46,6 +63,54 @@ def placed(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 def rows(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return rng.standard_normal((N, 4)), rng.standard_normal((N, 2)), rng.standard_normal((7, 4))
+
+
+def require_alike(
+    mine: kernelfit.Solution, theirs: kernelfit.Solution, new: np.ndarray, bound: float, of_factor: float
+) -> None:
+    """Coefficients, predictions and norms differ by at most `bound` of their size, what the factor alone tells by
+    `of_factor`."""
+    ours, others = mine.certificate, theirs.certificate
+    np.testing.assert_allclose(theirs.alpha, mine.alpha, rtol=0, atol=bound * np.abs(mine.alpha).max())
+    for first, second, allowed in (
+        (mine.fitted, theirs.fitted, bound),
+        (mine.predict(new), theirs.predict(new), bound),
+        (mine.leave_one_out(), theirs.leave_one_out(), of_factor),
+    ):
+        np.testing.assert_allclose(second, first, rtol=0, atol=allowed * np.abs(mine.targets).max())
+    for name in SAME:
+        assert getattr(others, name) == getattr(ours, name), name
+    assert others.norm == pytest.approx(ours.norm)
+    for name in ("condition_estimate", "min_pivot", "log_det"):
+        assert getattr(others, name) == pytest.approx(getattr(ours, name), rel=of_factor), name
+    near = bound + ours.rkhs_norm_error + others.rkhs_norm_error
+    if near < 0.5:  # else no digit is known for sure, and either may be NaN
+        assert others.rkhs_norm == pytest.approx(ours.rkhs_norm, rel=near)
+        assert others.rkhs_norm_per_column == pytest.approx(ours.rkhs_norm_per_column, rel=near)
+
+
+@pytest.mark.parametrize("placed", ["disk", "cluster", "device"], indirect=True)
+@pytest.mark.parametrize("precision", ["float64", "float32", "mixed"])
+def test_every_place_gives_the_same_answer(
+    rng: np.random.Generator, placed: dict[str, Any], any_kernel: Kernel, precision: Any
+) -> None:
+    X, Y, new = rows(rng)
+    options: dict[str, Any] = {
+        "kernel": any_kernel,
+        "ridge": 0.1,
+        "precision": precision,
+        "panel_width": WIDTH,
+    }
+    with (
+        closing(kernelfit.solve(X, Y, tier="ram", **options)) as mine,
+        closing(kernelfit.solve(X, Y, **placed, **options)) as theirs,
+    ):
+        amplified = 4.0 * mine.certificate.condition_estimate
+        double, single = (float(np.finfo(dtype).eps) for dtype in (np.float64, np.float32))
+        roundoff = single if precision == "float32" else double
+        of_factor = amplified * (double if precision == "float64" else single)
+        require_alike(mine, theirs, new, amplified * roundoff, of_factor)
+        assert theirs.certificate.backward_error <= 8 * N * roundoff
 
 
 @pytest.mark.parametrize("placed", ["ram", "disk", "cluster", "device"], indirect=True)
