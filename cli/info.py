@@ -10,6 +10,7 @@ import numpy as np
 from kernelfit.cpu import environment
 from kernelfit.experiments import gemm_rate
 from kernelfit.report.grid import Pairs
+from kernelfit.report.tables import counted
 from kernelfit.storage import json_output
 
 from .options import json_option
@@ -34,10 +35,10 @@ def table(record: dict[str, Any]) -> Pairs:
     rows.add_row("System", record["system"])
     rows.add_row(
         "Processor",
-        f"{processor['model']}, {processor['cores']} cores, {processor['memory_bytes'] / 1e9:.1f} GB",
+        f"{processor['model']}, {counted(processor['cores'], 'core')}, {processor['memory_bytes'] / 1e9:.1f} GB",
     )
     for pool in record["blas"]:
-        threads = None if pool["threads"] is None else f"{pool['threads']} threads"
+        threads = None if pool["threads"] is None else counted(pool["threads"], "thread")
         words = [f"{pool['name']} {pool['version']}", threads, pool["architecture"]]
         rows.add_row("BLAS", f"{', '.join(filter(None, words))} ({pool['file']})")
     for device in record["gpu"]:

@@ -22,6 +22,11 @@ def percent(fraction: float | None) -> str:
     return MISSING if fraction is None else f"{100 * fraction:.2f} %"
 
 
+def counted(count: int, word: str) -> str:
+    """1 thread, 2 threads."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def number(value: float | None, digits: int = 4) -> str:
     """Significant digits, no needless zeros; nothing for what is not known."""
     return MISSING if value is None or value != value else f"{value:.{digits}g}"
@@ -349,9 +354,8 @@ def bench_table(record: dict[str, Any]) -> RenderableType:
         lines += [Text(f"left out: {reason}", style="dim")] if reason else []
     if beside:
         lines.append(Text("in brackets: times the whole call of this one, certificate included", style="dim"))
-    gemm = (
-        f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {record['threads']} threads)"
-    )
+    threads = counted(record["threads"], "thread")
+    gemm = f"GEMM {rate(record['gemm_flops_per_second'])} ({record['gemm_dtype']}, {threads})"
     lines.append(Text(gemm, style="dim"))
     if any((row["share_of_gemm"] or 0.0) > 1.0 for row in record["rows"]):
         lines.append(

@@ -259,6 +259,10 @@ def test_the_bench_table_names_sizes_shares_and_predictions() -> None:
     assert "GEMM 100.0 GFLOP/s (float32, 2 threads)" in text
 
 
+def test_one_thread_is_no_threads() -> None:
+    assert "(float32, 1 thread)" in text_of(tables.bench_table(bench_record() | {"threads": 1}))
+
+
 def test_a_share_above_the_rate_of_gemm_is_explained() -> None:
     record = bench_record()
     assert "above 100 %" not in text_of(tables.bench_table(record))
