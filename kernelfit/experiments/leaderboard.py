@@ -21,6 +21,7 @@ from kernelfit.experiments.compared import Compared, Entry, encoded
 from kernelfit.experiments.reproduction import Model
 from kernelfit.kernels import named
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress
+from kernelfit.solver.context import Context
 from kernelfit.solver.pose import pose
 from kernelfit.solver.request import Request
 from kernelfit.solver.resources import Resources
@@ -305,7 +306,7 @@ def _settled(candidate: Candidate, data: Compared, model: Model, means: Means, n
     resources = Resources.of(memory=means.memory, threads=means.threads)
     request = Request.of(**candidate.arguments(), seed=means.seed, scale=data.scale)
     with CpuBackend(means.threads) as backend:
-        problem = pose(data.X, data.targets, request, resources, backend, notes)
+        problem = pose(data.X, data.targets, request, Context(resources, backend, notes))
     assert problem.kernel is not None
     return replace(model, kernel=problem.kernel.describe(), ridge=problem.ridge)
 

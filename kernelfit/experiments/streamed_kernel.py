@@ -14,6 +14,7 @@ from kernelfit.gram.source import Source
 from kernelfit.gram.submatrix import submatrix
 from kernelfit.kernels import Kernel, named
 from kernelfit.progress import Notes
+from kernelfit.solver.context import Context
 from kernelfit.solver.gamma import MEDIAN_ROWS
 from kernelfit.solver.pose import resolve_kernel
 from kernelfit.solver.posed_rows import PosedRows
@@ -52,7 +53,8 @@ def _settled(spec: KernelSpec, rows: Array, threads: int | None, backend: CpuBac
     """The kernel with every parameter a number, its width by the median over these rows."""
     posed = PosedRows(Points(rows), np.zeros((len(rows), 1)), np.arange(len(rows)))
     request = Request.of(**spec.arguments(1.0))
-    return resolve_kernel(request, posed, Resources.of(threads=threads), backend, Notes(None)).kernel
+    context = Context(Resources.of(threads=threads), backend, Notes(None))
+    return resolve_kernel(request, posed, context).kernel
 
 
 def rows_of_products(products: Float) -> Float:

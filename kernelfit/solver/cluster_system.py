@@ -34,6 +34,7 @@ from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm_of
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
 from kernelfit.runs.folder import Run, remove_if_empty
+from kernelfit.solver.context import Context
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.problem_record import record_of
@@ -335,20 +336,13 @@ class _Record:
 
 
 def place_on_cluster(
-    problem: Problem,
-    resources: Resources,
-    cluster: Cluster,
-    notes: Notes,
-    backend: CpuBackend,
-    begin: Callable[[Plan], Run | None],
-    run_dir: Path | None,
-    precision: str,
+    problem: Problem, cluster: Cluster, context: Context, precision: str, run: Run | None = None
 ) -> ClusterSystem:
-    """The system on a cluster that was reached, whose factor is made in `precision`; `begin` opens its run, and None
-    is for a solve without one.
+    """The system on a cluster that was reached, whose factor is made in `precision`; `run` is one that is open already.
 
     Raises `PlanError`, and `ClusterError` where workers do not see the run's folder.
     """
+    resources, notes, run_dir = context.resources, context.notes, context.run_dir
     require_supported(precision, resources.device)
     layout = problem.source.layout
     costs = _costs(problem, precision, resources.panel_width if layout is None else layout.width)
@@ -360,10 +354,11 @@ def place_on_cluster(
     plan, placement = place_shares(costs, cluster, resources.tier, seen, usable, beside)
     if run_dir is not None:
         _require_seen(cluster, run_dir)
-    run = begin(plan)
+    if run is None:
+        run = context.open_run(problem, plan)
     try:
         _tell(placement, resources.tier, notes)
-        return ClusterSystem(problem, plan, cluster, placement, backend, notes, gpus, run)
+        return ClusterSystem(problem, plan, cluster, placement, context.backend, notes, gpus, run)
     except BaseException:
         if run is not None:
             run.close()

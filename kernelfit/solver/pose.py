@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.arguments import column_names, positive, shape_of, shown
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
@@ -23,7 +22,7 @@ from kernelfit.gram.sparse import SparsePoints, dense_bytes, require_rows
 from kernelfit.kernels import Kernel, build, parameter_names
 from kernelfit.kernels.base import COORDINATES
 from kernelfit.linalg.ridge_path import ROUNDOFF
-from kernelfit.progress import Notes
+from kernelfit.solver.context import Context
 from kernelfit.solver.entries import asymmetry, require_symmetric, within_range
 from kernelfit.solver.gamma import build_with_gamma, gamma_kernels, median_distance, median_gamma
 from kernelfit.solver.inputs import Duplicates, as_targets
@@ -31,7 +30,6 @@ from kernelfit.solver.posed_rows import NO_DUPLICATES, PosedRows, distinct_rows,
 from kernelfit.solver.precision import with_precision
 from kernelfit.solver.problem import Problem
 from kernelfit.solver.request import Request
-from kernelfit.solver.resources import Resources
 from kernelfit.solver.ridge import CANDIDATES, RidgeChoice, choose_ridge
 from kernelfit.solver.search import Found, search
 from kernelfit.solver.trials import Asked
@@ -46,33 +44,30 @@ def pose(
     X: ArrayLike | Source,
     Y: ArrayLike,
     request: Request,
-    resources: Resources,
-    backend: CpuBackend,
-    notes: Notes,
+    context: Context,
     sample_weight: ArrayLike | None = None,
 ) -> Problem:
     """(K + ridge W^-1) alpha = Y with every choice made. Raises `InputError` and `DuplicateRowsError`."""
-    problem = _posed(X, Y, request, resources, backend, notes, sample_weight)
-    return with_precision(problem, request.precision, backend, notes)
+    problem = _posed(X, Y, request, context, sample_weight)
+    return with_precision(problem, request.precision, context.backend, context.notes)
 
 
 def _posed(
     X: ArrayLike | Source,
     Y: ArrayLike,
     request: Request,
-    resources: Resources,
-    backend: CpuBackend,
-    notes: Notes,
+    context: Context,
     sample_weight: ArrayLike | None,
 ) -> Problem:
     """The same before its precision is chosen."""
     if isinstance(request.kernel, str) and request.kernel == "precomputed":
-        problem, every = _pose_gram(X, Y, request, resources, backend, notes, sample_weight), None
+        problem, every = _pose_gram(X, Y, request, context, sample_weight), None
     else:
-        given = _given_rows(X, Y, request, resources, notes, sample_weight)
-        problem, every = _pose_rows(given, Y, request, resources, backend, notes), given.every
+        given = _given_rows(X, Y, request, context, sample_weight)
+        problem, every = _pose_rows(given, Y, request, context), given.every
         if (names := column_names(X)) is not None:
             problem = replace(problem, column_names=names)
+    notes = context.notes
     problem = within_range(problem, notes)
     columns = problem.targets.shape[1]
     if request.ridges is not None and len(request.ridges) != columns:
@@ -82,7 +77,7 @@ def _posed(
     if not request.choose:
         _require_finite_ridges(problem)
         return problem
-    choice = problem.ridge_choice or _chosen_ridge(problem, request, resources, backend, notes)
+    choice = problem.ridge_choice or _chosen_ridge(problem, request, context)
     notes.add(choice.summary())
     problem = replace(problem, ridge=choice.ridge, ridge_choice=choice)
     _require_finite_ridges(problem)
@@ -118,12 +113,11 @@ def _pose_gram(
     X: Any,
     Y: ArrayLike,
     request: Request,
-    resources: Resources,
-    backend: CpuBackend,
-    notes: Notes,
+    context: Context,
     sample_weight: ArrayLike | None,
 ) -> Problem:
     """The problem of a Gram matrix that is there already; its ridge is 0 where it is still to be chosen."""
+    resources, notes = context.resources, context.notes
     if request.gamma is not None or request.kernel_params:
         raise InputError(
             "gamma: a precomputed Gram matrix is used as it is; leave the kernel's parameters out"
@@ -146,7 +140,7 @@ def _pose_gram(
                     "memory; leave them out of the matrix"
                 )
             notes.add(f"the matrix without these rows and columns is a copy of {needed:,} bytes")
-            source, targets = source.subset(kept, backend), np.ascontiguousarray(targets[kept])
+            source, targets = source.subset(kept, context.backend), np.ascontiguousarray(targets[kept])
     return _problem(Y, request, source, _Given(n, np.setdiff1d(np.arange(n), kept)), targets, kept, weights)
 
 
@@ -154,12 +148,12 @@ def _given_rows(
     X: Any,
     Y: ArrayLike,
     request: Request,
-    resources: Resources,
-    notes: Notes,
+    context: Context,
     sample_weight: ArrayLike | None,
 ) -> _Given:
     """Rows, targets and weights, checked, and those of weight 0 set apart."""
-    points = _sparse_rows(X, request, resources, notes) if is_sparse(X) else Points(X, request.scale)
+    notes = context.notes
+    points = _sparse_rows(X, request, context) if is_sparse(X) else Points(X, request.scale)
     if points.snapped:
         notes.add(
             "X: float32 multiples of 1/255 are taken for k/255 exactly, within float32's rounding of them"
@@ -178,7 +172,7 @@ def _given_rows(
     return _Given(n, np.flatnonzero(weights == 0), every, points.take(np.flatnonzero(weights == 0)))
 
 
-def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -> Points:
+def _sparse_rows(X: Any, request: Request, context: Context) -> Points:
     """Sparse rows as they are, or as an array where the kernel reads more of them than products or few are zero."""
     require_rows(X, "X")
     kernel = request.family
@@ -190,25 +184,24 @@ def _sparse_rows(X: Any, request: Request, resources: Resources, notes: Notes) -
         if density > _DENSE
         else f"the {kernel.name} kernel reads all of a row"
     )
-    needed, memory = dense_bytes(X), resources.memory_limit
+    needed, memory = dense_bytes(X), context.resources.memory_limit
     if needed > memory:
         raise InputError(
             f"X: sparse, takes {needed:,} bytes as an array, got {memory:,} of memory; {why}: take a kernel of "
             "distances or inner products"
         )
-    notes.add(f"X: sparse, was made an array of {needed:,} bytes, as {why}")
+    context.notes.add(f"X: sparse, was made an array of {needed:,} bytes, as {why}")
     return Points(X.toarray(), request.scale)
 
 
-def _pose_rows(
-    given: _Given, Y: ArrayLike, request: Request, resources: Resources, backend: CpuBackend, notes: Notes
-) -> Problem:
+def _pose_rows(given: _Given, Y: ArrayLike, request: Request, context: Context) -> Problem:
     """The problem of rows and a kernel; its ridge is chosen where the kernel's width is, else 0 until it is."""
     assert given.every is not None
+    notes = context.notes
     rows = distinct_rows(given.every, request, notes)
-    found = resolve_kernel(request, rows, resources, backend, notes)
+    found = resolve_kernel(request, rows, context)
     source = KernelGram(found.kernel, rows.points)
-    require_symmetric(source, backend, notes)
+    require_symmetric(source, context.backend, notes)
     notes.extend(source.kernel.remarks())
     if rows.duplicates.groups:
         given = replace(given, duplicates=rows.duplicates)
@@ -219,19 +212,17 @@ def _pose_rows(
     return replace(problem, conflict=choices[0], gamma_choice=choices[1], ridge_choice=choices[2])
 
 
-def _chosen_ridge(
-    problem: Problem, request: Request, resources: Resources, backend: CpuBackend, notes: Notes
-) -> RidgeChoice:
+def _chosen_ridge(problem: Problem, request: Request, context: Context) -> RidgeChoice:
     source, weights = problem.source, problem.weights
     return choose_ridge(
         source if weights is None else WeightedGram(source, weights),
         problem.targets,
-        backend,
-        resources.memory_limit - INTERPRETER - problem.bytes_points,
+        context.backend,
+        context.resources.memory_limit - INTERPRETER - problem.bytes_points,
         candidates=tuple(c for c in CANDIDATES if c > 0) if problem.conflict else CANDIDATES,
         seed=request.seed,
         roundoff=_roundoff(request),
-        progress=notes.progress,
+        progress=context.notes.progress,
     )
 
 
@@ -282,9 +273,7 @@ def _problem(
     )
 
 
-def resolve_kernel(
-    request: Request, rows: PosedRows, resources: Resources, backend: CpuBackend, notes: Notes
-) -> Found:
+def resolve_kernel(request: Request, rows: PosedRows, context: Context) -> Found:
     """The kernel with every parameter a number: its width given, by the median rule, or by leave-one-out.
 
     Where the ridge is chosen too, the two are chosen together; the search stays within the memory there is.
@@ -337,10 +326,10 @@ def resolve_kernel(
     asked = Asked(
         kernel, parameters, ridge, not rows.conflict, request.seed, rows.weights, _roundoff(request)
     )
-    memory = resources.memory_limit - INTERPRETER - rows.points.nbytes
-    found = search(asked, rows.points, rows.targets, backend, memory, progress=notes.progress)
+    memory = context.resources.memory_limit - INTERPRETER - rows.points.nbytes
+    found = search(asked, rows.points, rows.targets, context.backend, memory, progress=context.notes.progress)
     if found.gamma_choice is not None:
-        notes.add(found.gamma_choice.summary())
+        context.notes.add(found.gamma_choice.summary())
     return found
 
 

@@ -29,6 +29,7 @@ from kernelfit.runs.identity import gram_digest
 from kernelfit.runs.lock import FolderLock
 from kernelfit.runs.verify import open_factor, verify
 from kernelfit.solver.complete import complete
+from kernelfit.solver.context import Context
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.device_ignored import OF_ITERATIONS, give_back, ignoring_device, of_sparse_rows
 from kernelfit.solver.iterative_system import IterativeSystem
@@ -127,7 +128,7 @@ def resume(
             resources = ignoring_device(resources, problem.source, OF_ITERATIONS, notes)
         elif sparse:
             resources = ignoring_device(resources, problem.source, of_sparse_rows(device), notes)
-        return _completed(run, problem, resources, opened, backend, notes)
+        return _completed(run, problem, opened, Context(resources, backend, notes, run.folder))
 
 
 def _locked(folder: Path) -> FolderLock:
@@ -140,20 +141,14 @@ def _locked(folder: Path) -> FolderLock:
         raise StorageError(f"{error}, or {run_folder.remedy(folder)}") from None
 
 
-def _completed(
-    run: Run,
-    problem: Problem,
-    resources: Resources,
-    devices: Sequence[Device],
-    backend: CpuBackend,
-    notes: Notes,
-) -> Solution:
+def _completed(run: Run, problem: Problem, devices: Sequence[Device], context: Context) -> Solution:
     """The solution of a run that is taken up; where no factor exists, of one in its place with the next larger ridge
     that was to be tried."""
+    resources, notes = context.resources, context.notes
     try:
         if resources.engine.is_cluster:
-            return complete(place_again_on_cluster(run, problem, resources, backend, notes), notes)
-        return complete(place_again(run, problem, resources, devices, backend, notes), notes)
+            return complete(place_again_on_cluster(run, problem, context), notes)
+        return complete(place_again(run, problem, devices, context), notes)
     except NotPositiveDefiniteError:
         # An open device was given back with what failed.
         if not (problem.further_ridges and isinstance(resources.device, str)):
@@ -162,7 +157,7 @@ def _completed(
     as_begun = _as_begun(resources, run.plan)
 
     def anew(problem: Problem, notes: Notes) -> Solution:
-        return complete(place(problem, as_begun, backend, notes, run.folder), notes)
+        return complete(place(problem, replace(context, resources=as_begun, notes=notes)), notes)
 
     return with_further_ridges(problem, anew, notes)
 

@@ -10,7 +10,6 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.gram.layout import PanelLayout
 from kernelfit.iterative import sketch_checkpoint
@@ -22,12 +21,12 @@ from kernelfit.iterative.stopping import Goal
 from kernelfit.linalg.cholesky import factor
 from kernelfit.linalg.product import Product
 from kernelfit.linalg.triangular import solve_factored
-from kernelfit.progress import Notes, Progress
+from kernelfit.progress import Progress
 from kernelfit.solver.checkpoints import Checkpoints, shown
+from kernelfit.solver.context import Context
 from kernelfit.solver.iterative_system import IterativeSystem
 from kernelfit.solver.place_iterations import costs_of, refuse
 from kernelfit.solver.problem import Problem
-from kernelfit.solver.resources import Resources
 from kernelfit.solver.system import Solved
 from kernelfit.storage.panels import RamPanels
 from kernelfit.typing import Float
@@ -137,14 +136,13 @@ _NO_ESTIMATE = (
 )
 
 
-def place_blocks(problem: Problem, resources: Resources, backend: CpuBackend, notes: Notes) -> SketchSystem:
+def place_blocks(problem: Problem, context: Context) -> SketchSystem:
     """A system that is not set up yet; raises `InputError` for what does not go with it, and `PlanError`."""
-    refuse(problem, resources, notes)
+    refuse(problem, context)
     if problem.kernel is None or problem.points is None or problem.has_noise:
         raise InputError(
             "solver: got 'askotch', which forms rows of K where they are used, with a Gram matrix that is given or "
             "summed, or a kernel with noise; take solver='pcg'"
         )
-    return SketchSystem(
-        problem, plan_blocks(costs_of(problem, resources, backend), resources.memory_limit), backend
-    )
+    plan = plan_blocks(costs_of(problem, context), context.resources.memory_limit)
+    return SketchSystem(problem, plan, context.backend)

@@ -30,6 +30,7 @@ from kernelfit.runs.folder import (
 )
 from kernelfit.solver.by_ridge import left_out_by_ridge, solve_by_ridge
 from kernelfit.solver.complete import complete
+from kernelfit.solver.context import Context
 from kernelfit.solver.device_ignored import OF_WEIGHTS, ignoring_device, of_sparse_rows
 from kernelfit.solver.least_ridge import with_least_ridge
 from kernelfit.solver.method import Method
@@ -197,19 +198,20 @@ def solve(
     if request.ridges is not None:
         _require_several(device, folder)
     with CpuBackend(threads) as backend:
-        problem = pose(X, Y, request, resources, backend, notes, sample_weight)
-        resources = _beside_sparse_rows(problem, resources, notes)
+        context = Context(resources, backend, notes, folder, resume)
+        problem = pose(X, Y, request, context, sample_weight)
+        context = _beside_sparse_rows(problem, context)
 
         def placed(problem: Problem, notes: Notes) -> Solution:
-            return complete(place(problem, resources, backend, notes, folder, resume), notes)
+            return complete(place(problem, context.with_notes(notes)), notes)
 
         def answered(problem: Problem, notes: Notes) -> Solution:
             if is_primal(problem):
-                return _primal(problem, backend, resources, notes, folder, resume)
+                return _primal(problem, context.with_notes(notes))
             # None may have been chosen on some of the rows, of which K has a factor while that of all has none.
             if problem.ridge > 0 or (singular == "raise" and not request.choose):
                 return placed(problem, notes)
-            return _least_ridge(problem, placed, notes, resources, folder, resume)
+            return _least_ridge(problem, placed, context.with_notes(notes))
 
         if request.ridges is None or len(request.ridges) == 1:
             return answered(problem, notes)
@@ -217,17 +219,12 @@ def solve(
 
 
 def _least_ridge(
-    problem: Problem,
-    placed: Callable[[Problem, Notes], Solution],
-    notes: Notes,
-    resources: Resources,
-    folder: Path | None,
-    resume: bool,
+    problem: Problem, placed: Callable[[Problem, Notes], Solution], context: Context
 ) -> Solution:
     """The solution with the least ridge that helps, in a run that is taken up from its own."""
-    once, stored = not isinstance(resources.device, str), folder is not None
-    begun = begun_with(folder / RUN) if resume and folder is not None else None
-    return with_least_ridge(problem, placed, notes, stored=stored, once=once, begun=begun)
+    folder, once = context.run_dir, not isinstance(context.resources.device, str)
+    begun = begun_with(folder / RUN) if context.resume and folder is not None else None
+    return with_least_ridge(problem, placed, context.notes, stored=folder is not None, once=once, begun=begun)
 
 
 def _requested(**asked: Any) -> Request:
@@ -275,13 +272,13 @@ def left_out_again(solution: Solution, resources: Resources, progress: ProgressL
     for each ridge, one factor at a time. Of a Gram matrix K has to be at hand."""
     solution.problem.source.require_unchanged(resources.threads)
     problem, notes = replace(solution.problem, condition=False), Notes(progress)
-    resources = _beside_sparse_rows(problem, resources, notes)
     with CpuBackend(resources.threads) as backend:
+        context = _beside_sparse_rows(problem, Context(resources, backend, notes))
 
         def answered(problem: Problem, notes: Notes) -> Solution:
             if is_primal(problem):
-                return _primal(problem, backend, resources, notes)
-            return complete(place(problem, resources, backend, notes), notes)
+                return _primal(problem, context.with_notes(notes))
+            return complete(place(problem, context.with_notes(notes)), notes)
 
         if problem.ridge_per_target is not None:
             ridges, problem = problem.ridge_per_target, replace(problem, ridge_per_target=None)
@@ -290,22 +287,18 @@ def left_out_again(solution: Solution, resources: Resources, progress: ProgressL
             return again.leave_one_out(notes.progress, distinct=True)
 
 
-def _beside_sparse_rows(problem: Problem, resources: Resources, notes: Notes) -> Resources:
-    """The CPU, where rows are sparse."""
+def _beside_sparse_rows(problem: Problem, context: Context) -> Context:
+    """On the CPU, where rows are sparse."""
+    resources = context.resources
     if problem.points is None or not problem.points.sparse or resources.device == "cpu":
-        return resources
-    return ignoring_device(resources, problem.source, of_sparse_rows(resources.device), notes)
+        return context
+    note = of_sparse_rows(resources.device)
+    return replace(context, resources=ignoring_device(resources, problem.source, note, context.notes))
 
 
-def _primal(
-    problem: Problem,
-    backend: CpuBackend,
-    resources: Resources,
-    notes: Notes,
-    folder: Path | None = None,
-    resume: bool = False,
-) -> Solution:
-    resources = ignoring_device(resources, problem.source, OF_WEIGHTS, notes)
+def _primal(problem: Problem, context: Context) -> Solution:
+    backend, notes, folder = context.backend, context.notes, context.run_dir
+    resources = ignoring_device(context.resources, problem.source, OF_WEIGHTS, notes)
     remark_scratch(resources, "weights of least norm are computed in memory", notes)
     if resources.tier == "disk":
         notes.add("tier disk: ignored, as weights of least norm are computed in memory")
@@ -314,7 +307,7 @@ def _primal(
     if folder is None:
         return solve_primal(problem, backend, resources.memory_limit, notes)
     folder, made = make_folder(folder)
-    if resume and is_without_factor(folder):
+    if context.resume and is_without_factor(folder):
         _refuse_another(folder, problem)
     else:
         refuse_occupied(folder)

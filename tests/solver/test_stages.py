@@ -18,6 +18,7 @@ from kernelfit.kernels import Gaussian
 from kernelfit.progress import Notes, Silent
 from kernelfit.solver.answer import certify
 from kernelfit.solver.complete import complete
+from kernelfit.solver.context import Context
 from kernelfit.solver.cpu_system import CpuSystem
 from kernelfit.solver.place import place
 from kernelfit.solver.pose import pose
@@ -42,7 +43,7 @@ def targets(rng: np.random.Generator) -> np.ndarray:
 def posed(X: object, Y: object, **request: object) -> Problem:
     asked = Request.of(**{"gamma": GAMMA, **request})
     with CpuBackend(1) as backend:
-        return pose(X, Y, asked, Resources.of(device="cpu"), backend, Notes())  # type: ignore[arg-type]
+        return pose(X, Y, asked, Context(Resources.of(device="cpu"), backend, Notes()))  # type: ignore[arg-type]
 
 
 def test_pose_makes_every_choice(rows: np.ndarray, targets: np.ndarray) -> None:
@@ -88,7 +89,7 @@ def test_factor_solve_and_certify_one_after_the_other(
     problem, silent = posed(rows, targets), Silent()
     resources = Resources.of(device="cpu", tier=tier, scratch=tmp_path)  # type: ignore[arg-type]
     with CpuBackend(1) as backend:
-        system = place(problem, resources, backend, Notes())
+        system = place(problem, Context(resources, backend, Notes()))
         assert (system.name, system.plan.tier, system.closed) == ("cpu", tier, True)
         system.factorise(silent)
         solved = system.solve(targets, silent)
@@ -105,7 +106,7 @@ def test_factor_solve_and_certify_one_after_the_other(
 def test_complete_is_what_the_stages_give(rows: np.ndarray, targets: np.ndarray) -> None:
     problem, notes = posed(rows, targets), Notes()
     with CpuBackend(1) as backend:
-        solution = complete(place(problem, Resources.of(device="cpu"), backend, notes), notes)
+        solution = complete(place(problem, Context(Resources.of(device="cpu"), backend, notes)), notes)
     assert solution.problem is problem
     assert solution.notes is notes.lines
     np.testing.assert_array_equal(solution.targets, targets)
@@ -118,13 +119,14 @@ def test_place_plans_before_anything_is_computed(
 ) -> None:
     problem = posed(rows, targets)
     with CpuBackend(1) as backend:
+        here = Context(Resources.of(device="cpu"), backend, Notes(), tmp_path / "run")
         with pytest.raises(PlanError, match=r"^memory: "):
-            place(problem, Resources.of(device="cpu", memory="1MB"), backend, Notes(), tmp_path / "run")
+            place(problem, dataclasses.replace(here, resources=Resources.of(device="cpu", memory="1MB")))
         assert not (tmp_path / "run").exists()
-        system = place(problem, Resources.of(device="cpu"), backend, Notes(), tmp_path / "run")
+        system = place(problem, here)
         assert system.run is not None
         with pytest.raises(StorageError, match="is working in this folder"):
-            place(problem, Resources.of(device="cpu"), backend, Notes(), tmp_path / "run", resume=True)
+            place(problem, dataclasses.replace(here, resume=True))
         system.run.close()
 
 
