@@ -92,7 +92,6 @@ def arguments(rng: random.Random, stored: Path) -> list[str]:
     else:
         tail += _sound(
             rng,
-            words,
             {word for option in options for word in (*option.opts, *option.secondary_opts)},
             stored,
         )
@@ -109,7 +108,7 @@ def arguments(rng: random.Random, stored: Path) -> list[str]:
     return words + tail
 
 
-def _sound(rng: random.Random, words: list[str], options: set[str], stored: Path) -> list[str]:
+def _sound(rng: random.Random, options: set[str], stored: Path) -> list[str]:
     """Options that give the command small data, and spare it what takes seconds."""
     chosen = ["--no-gemm"] if "--no-gemm" in options else []
     if "--train" in options:

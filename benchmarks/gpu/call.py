@@ -48,12 +48,12 @@ CALL_SECONDS, ROWS_SECONDS, END_SECONDS = 600.0, 515.0, 45.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run_call(words: list[str] | None = None) -> int:
+def run_call() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("call", type=int, choices=sorted(CALLS))
     parser.add_argument("--carry", type=Path, metavar="DATA", help="put together what travels, of these data")
     parser.add_argument("--device", default="cuda:0", help="cuda:0, ..., or host for a trial")
-    arguments = parser.parse_args(words)
+    arguments = parser.parse_args()
     if arguments.carry is not None:
         return carry(arguments.call, arguments.carry)
     return run(arguments.call, arguments.device)

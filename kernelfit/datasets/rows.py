@@ -165,9 +165,7 @@ def working_type(X: Array) -> Array:
     return X.astype(np.float32 if small else np.float64, copy=False)
 
 
-def check_finite(
-    path: Path, X: Array, name: str, columns: tuple[str, ...] = (), *, gaps: bool = True
-) -> None:
+def check_finite(path: Path, X: Array, name: str, *, gaps: bool) -> None:
     """Raise DataError naming the first row and column of X (n, d) that is infinite, or with `gaps` NaN."""
     if X.dtype.kind != "f":
         return
@@ -176,11 +174,10 @@ def check_finite(
         finite = np.isfinite(block) if gaps else ~np.isinf(block)
         if not finite.all():
             row, column = (int(index) for index in np.argwhere(~finite)[0])
-            where = f"column {columns[column]!r}" if columns else f"column {column}"
             raise damaged(
                 path,
                 f"finite numbers in {name}",
-                f"{block[row, column]} in row {start + row}, {where} (counted from 0)",
+                f"{block[row, column]} in row {start + row}, column {column} (counted from 0)",
                 "fill or drop it",
             )
 

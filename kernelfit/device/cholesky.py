@@ -82,7 +82,7 @@ def device_factor(
             store.load(j, updates)
             if rhs is not None:
                 device.wait(urgent, store.finished(j))
-                _carry(store.segments(j, j, urgent), rhs, layout, j, device, urgent)
+                _carry(store.segments(j, j, urgent), rhs, layout, device, urgent)
             worker.read_diagonal(j)
             store.used(j, device.record(urgent))
             pending.append((j, device.record(urgent)))
@@ -100,7 +100,7 @@ def device_factor(
             before, last = last, time.perf_counter()
             store.finish(j, finished, (0.0, last - before))
             if rhs is not None:
-                _carry(iter(targets), rhs, layout, j, device, urgent)
+                _carry(iter(targets), rhs, layout, device, urgent)
                 store.used(j, device.record(urgent))
             pending.append((j, finished))
             # The panel after the next overwrites what was saved of this one.
@@ -145,7 +145,7 @@ def update_panel(targets: list[Segment], store: DevicePanels, j: int, k: int, st
                 )
 
 
-def _carry(segments: Any, rhs: Block, layout: PanelLayout, j: int, device: Device, stream: Any) -> None:
-    """A step of forward substitution with panel j."""
+def _carry(segments: Any, rhs: Block, layout: PanelLayout, device: Device, stream: Any) -> None:
+    """A step of forward substitution with the segments of a panel."""
     for segment in segments:
         eliminate_lower(device, stream, segment, rhs, layout)

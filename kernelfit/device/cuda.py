@@ -171,10 +171,6 @@ class CudaDevice:
         else:
             self._call(event.synchronize)
 
-    def milliseconds(self, start: Any, stop: Any) -> float:
-        """Between two events that have happened."""
-        return float(self._call(self._cupy.cuda.get_elapsed_time, start, stop))
-
     # -- host memory and copies ---------------------------------------------------------------------------------
 
     def host(self, nbytes: int) -> NDArray[np.uint8]:

@@ -20,16 +20,16 @@ from kernelfit.typing import Float, Span
 
 
 class DevicePanelGram(PanelGram):
-    """K = `scale` times what the panels hold, float32 or float64; their top squares hold both triangles.
+    """K as the panels hold it, float32 or float64; their top squares hold both triangles.
 
     On its own device tiles never leave it; anywhere else panels are fetched as they are read.
     """
 
-    def __init__(self, device: Device, layout: PanelLayout, panels: Sequence[Block], scale: float) -> None:
-        self.device, self.layout, self.blocks, self.scale = device, layout, panels, scale
+    def __init__(self, device: Device, layout: PanelLayout, panels: Sequence[Block]) -> None:
+        self.device, self.layout, self.blocks = device, layout, panels
         self.n, self.flops_per_entry = layout.n, 0.0
         self._stream = device.stream("panels")
-        self._diagonal = scale * np.concatenate(
+        self._diagonal: Float = np.concatenate(
             [fetch(device, self._stream, block.diagonal())[:, 0].astype(np.float64) for block in panels]
         )
 
@@ -45,7 +45,7 @@ class DevicePanelGram(PanelGram):
 
     def columns(self, start: int, stop: int, backend: CpuBackend) -> Columns:
         j = self.layout.panel_of(start)
-        panel = self.scale * fetch(self.device, self._stream, self.blocks[j]).astype(np.float64)
+        panel = fetch(self.device, self._stream, self.blocks[j]).astype(np.float64)
         return PanelColumns(panel, start)
 
     def device_tiles(self, device: Any, stream: Any) -> Any:
@@ -70,8 +70,8 @@ class PanelsGram:
         # Products that are there already, about the origin: nothing to be added to them.
         zeros, sq_norms = (device.slab.take(self.n, 1, np.float64) for _ in range(2))
         device.zero(stream, zeros)
-        put(device, stream, rows.domain_sq_norms.reshape(-1, 1) / source.scale, sq_norms)
-        self._rows = DeviceRows(self.n, source.scale, 1.0, None, None, None, sq_norms, zeros, sq_norms, None)
+        put(device, stream, rows.domain_sq_norms.reshape(-1, 1), sq_norms)
+        self._rows = DeviceRows(self.n, 1.0, 1.0, None, None, None, sq_norms, zeros, sq_norms, None)
 
     def diagonal(self) -> Float:
         return self._diagonal

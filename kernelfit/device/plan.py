@@ -116,13 +116,12 @@ def make_device_plan(
     limits: DeviceLimits,
     *,
     width: int | None = None,
-    strip: int | None = None,
     work: Callable[[int], int] | None = None,
 ) -> DevicePlan:
     """Choose the width of panels and where tiles live, or raise `PlanError` with the bytes that are missing.
 
     `work` gives the bytes that potrf wants for a block of some order (one tile where it is not known). The width that
-    is predicted to take least time is taken, `strip` rows of inner products at a time.
+    is predicted to take least time is taken.
     """
     precision_of(size.precision)
     widths = (width,) if width is not None else tuple(w for w in WIDTHS if w <= size.n) or (size.n,)
@@ -130,7 +129,7 @@ def make_device_plan(
     for candidate in widths:
         layout = PanelLayout(size.n, min(candidate, size.n))
         try:
-            plans.append(_plan(size, limits, layout, strip, work))
+            plans.append(_plan(size, limits, layout, work))
         except PlanError as error:
             refusals.append(error)
     if not plans:
@@ -142,13 +141,11 @@ def _plan(
     size: DeviceSize,
     limits: DeviceLimits,
     layout: PanelLayout,
-    strip: int | None,
     work: Callable[[int], int] | None,
 ) -> DevicePlan:
     n, width, count = layout.n, layout.width, layout.count
     tile = width * width * size.bytes_number
-    if strip is None:
-        strip = max(1, min(n, max(width, _PRODUCTS // (8 * width)) // 64 * 64 or n))
+    strip = max(1, min(n, max(width, _PRODUCTS // (8 * width)) // 64 * 64 or n))
     work_bytes = tile if work is None else max(map(work, layout.orders))
     fixed = fixed_bytes(layout, size.bytes_number, size.row_bytes, size.columns, strip, work_bytes)
     total = count * (count + 1) // 2

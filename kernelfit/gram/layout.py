@@ -84,17 +84,16 @@ class PanelLayout:
     def panel_of(self, row: int) -> int:
         return row // self.width
 
-    def strips(self, first: int, last: int | None = None) -> list[Span]:
-        """Strips of rows covering [first, last): tall ones first, shorter ones towards the end.
+    def strips(self, first: int) -> list[Span]:
+        """Strips of rows covering [first, n): tall ones first, shorter ones towards the end.
 
         Tall strips run at the full rate of products; short ones at the end let all threads finish together. Heights
         depend on the number of rows and on the width of panels alone.
         """
         strips = []
         shortest = min(_SHORTEST_STRIP, max(64, self.width // 2 // 64 * 64))
-        last = self.n if last is None else last
-        while first < last:
-            remaining = last - first
+        while first < self.n:
+            remaining = self.n - first
             height = min(MAX_STRIP, max(shortest, remaining // 4 // 64 * 64), remaining)
             strips.append((first, first + height))
             first += height

@@ -11,9 +11,6 @@ from kernelfit.report.advice import predict_command
 from kernelfit.report.grid import Filled, Grid
 from kernelfit.report.tables import MISSING, kernel_formula, number, percent, seconds
 
-# What a kernel of scikit-learn's grid is called beside its model.
-_PARAMETERS = ("gamma", "length_scale", "degree", "nu")
-
 
 def table(record: dict[str, Any]) -> RenderableType:
     """Entries with their errors, the winner, how it compares with scikit-learn, and the code that makes it."""

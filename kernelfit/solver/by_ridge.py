@@ -236,7 +236,7 @@ def merged(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]], no
         traffic=traffic,
         notes=lines,
         remarks=tuple(line for _, part in parts for line in part.remarks),
-        weights=_weights(problem, parts),
+        weights=_weights(parts),
         gflops_factor=first.gflops_factor,
         threads=first.threads,
         device=first.device,
@@ -266,7 +266,7 @@ def _of_all(problem: Problem, part: Solution, values: Float, *, copied: bool = T
     return every
 
 
-def _weights(problem: Problem, parts: list[tuple[NDArray[np.int64], Solution]]) -> Float | None:
+def _weights(parts: list[tuple[NDArray[np.int64], Solution]]) -> Float | None:
     """Weights of features (d, c) of all targets, where some come from the primal path: K alpha has not their digits."""
     if all(part.weights is None for _, part in parts):
         return None

@@ -103,22 +103,20 @@ def search(
     backend: CpuBackend,
     memory_limit: int,
     *,
-    held: int = 0,
     progress: ProgressLike = None,
 ) -> Found:
     """The width and, where it is asked for, the ridge of least leave-one-out error of targets (n, c).
 
     Rows are drawn by the seed; those that repeat another with the same targets are left out, where there is no ridge
-    with any, and fewer are drawn where
-    `memory_limit` bytes, of which others hold `held`, ask for it. A kernel without a width has its ridge chosen. Raises
-    `InputError` where K + ridge I is singular to rounding for all that is tried, or two rows are not distinct.
+    with any, and fewer are drawn where `memory_limit` bytes ask for it. A kernel without a width has its ridge chosen.
+    Raises `InputError` where K + ridge I is singular to rounding for all that is tried, or two rows are not distinct.
     """
     started = time.perf_counter()
     n = points.shape[0]
     widths = Widths(points, asked.kernel) if has_width(asked.kernel) else None
     what = "ridge" if widths is None else widths.parameter
     wanted = min(n, max(MIN_ROWS, min(n // 5, MAX_ROWS)))
-    count, at_once = _affordable(wanted, targets.shape[1], backend.threads, memory_limit - held)
+    count, at_once = _affordable(wanted, targets.shape[1], backend.threads, memory_limit)
     drawn = np.random.default_rng(asked.seed).permutation(n)
     one_hot, power = is_one_hot(targets), common_exponent(targets)
     total = 1 if widths is None else len(_COARSE) + 3

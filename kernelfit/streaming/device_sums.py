@@ -68,7 +68,7 @@ class DeviceSums:
         return self._earlier + np.concatenate([np.zeros(0), *squares])
 
     def gram(self) -> PanelGram:
-        return DevicePanelGram(self._device, self._layout, self._panels, 1.0)
+        return DevicePanelGram(self._device, self._layout, self._panels)
 
     def release(self) -> None:
         self._device.close()

@@ -75,8 +75,8 @@ class KernelRows:
         return Points(self.every.values[index], self.every.scale, like=self.every)
 
 
-def kernel_rows(solved: Solved, n_test: int | None = None) -> KernelRows:
-    """The rows of a solved experiment whose kernel can be asked for between any two; the first `n_test` test rows.
+def kernel_rows(solved: Solved) -> KernelRows:
+    """The rows of a solved experiment whose kernel can be asked for between any two.
 
     Raises `InputError` for features that stream, whose K is summed up between training rows alone, for a linear kernel
     of rank below n, and for what `labelled_rows` refuses.
@@ -87,10 +87,10 @@ def kernel_rows(solved: Solved, n_test: int | None = None) -> KernelRows:
             "features: this study asks for k between any two rows, which features that stream do not give; take others"
         )
     require_full_rank(solution)
-    y_test, prepared = rows.y_test[:n_test], solved.prepared
-    train, test = np.asarray(prepared.X_train)[solution.kept], np.asarray(prepared.X_test)[: len(y_test)]
-    every = Points(np.concatenate([train, test]), prepared.scale)
-    return KernelRows(solution.kernel, every, rows.y_train[solution.kept], y_test, rows.n_classes)
+    prepared = solved.prepared
+    train = np.asarray(prepared.X_train)[solution.kept]
+    every = Points(np.concatenate([train, np.asarray(prepared.X_test)]), prepared.scale)
+    return KernelRows(solution.kernel, every, rows.y_train[solution.kept], rows.y_test, rows.n_classes)
 
 
 def require_true_labels(experiment: Experiment) -> None:
