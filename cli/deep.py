@@ -31,7 +31,7 @@ from kernelfit.errors import InputError
 from kernelfit.storage import json_output
 
 from . import network_options as options
-from .options import command_line
+from .options import Numbers, command_line
 from .output import CommandGroup, show
 from .wording import terminal_progress
 
@@ -150,7 +150,14 @@ def _recipe(values: dict[str, Any]) -> Recipe:
     default=("true",),
     help="Of training labels, or of the pixels of both parts; repeatable.",
 )
-@click.option("--p", "shares", default="1", show_default=True, help="Shares for corrupt-labels, with commas.")
+@click.option(
+    "--p",
+    "shares",
+    type=Numbers(float),
+    default="1",
+    show_default=True,
+    help="Shares for corrupt-labels, with commas.",
+)
 @click.option(
     "--weight-decay",
     "weight_decay",
@@ -196,10 +203,10 @@ def sweep_command(
 def _recipes(values: dict[str, Any]) -> list[Recipe]:
     """Every combination, each once."""
     models, corruptions = values.pop("models"), values.pop("corruptions")
-    shares = options.numbers("--p", values.pop("shares"))
-    options.require_corrupt_labels(shares != (1.0,), corruptions)
+    shares = values.pop("shares")
+    options.require_corrupt_labels(shares != [1.0], corruptions)
     decays = [options.weight_decay(part) for text in values.pop("weight_decay") for part in text.split(",")]
-    seeds = options.seeds(values.pop("seeds"))
+    seeds = values.pop("seeds")
     changes = options.recipe_changes(values)
     recipes = (
         default(model, corruption=corruption, p=p, weight_decay=decay, seed=seed, **changes)

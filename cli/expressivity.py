@@ -19,19 +19,11 @@ from kernelfit.storage import json_output
 from kernelfit.typing import Variant
 
 from . import completion
-from .options import Count, command_line, data_dir_option, json_option
+from .options import Count, Numbers, command_line, data_dir_option, json_option
 from .output import GroupedCommand, show
 from .wording import terminal_progress
 
 LABELS = ("true", "random")
-
-
-def parse_depths(text: str) -> list[int]:
-    """'2,3,5' -> [2, 3, 5]."""
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--depth: got {text!r}, expected integers with commas, such as 2,3,17") from None
 
 
 @click.command(name="expressivity", cls=GroupedCommand)
@@ -45,7 +37,14 @@ def parse_depths(text: str) -> list[int]:
 @click.option(
     "--labels", type=click.Choice(LABELS), default="random", show_default=True, help="What is fitted."
 )
-@click.option("--depth", "depths", default="2,3,5,17", show_default=True, help="Weight layers, with commas.")
+@click.option(
+    "--depth",
+    "depths",
+    type=Numbers(int),
+    default="2,3,5,17",
+    show_default=True,
+    help="Weight layers, with commas.",
+)
 @click.option(
     "--variant",
     type=click.Choice(get_args(Variant)),
@@ -78,7 +77,7 @@ def command(
     context: click.Context,
     dataset: str,
     labels: str,
-    depths: str,
+    depths: list[int],
     variant: Variant,
     n: int | None,
     data_dir: Path | None,
@@ -91,7 +90,6 @@ def command(
 
     The default fits random labels on the centre crops of all CIFAR-10 training images.
     """
-    wanted = parse_depths(depths)
     json_output.check_target(json_target)
     progress = terminal_progress()
     data = load(dataset, n_train=n, data_dir=data_dir, progress=progress)
@@ -106,7 +104,7 @@ def command(
             )
         y = random_labels(y, len(data.classes), seed)
     records = []
-    for depth in wanted:
+    for depth in depths:
         start = time.perf_counter()
         network = fit(X, y, depth=depth, variant=variant, theta=theta, seed=seed)
         predicted = network.predict(X)

@@ -16,9 +16,20 @@ from kernelfit.deep.options import OPTIMIZERS, PRECISIONS
 from kernelfit.errors import InputError
 
 from . import completion
-from .options import Count, data_dir_option, json_option
+from .options import Count, Numbers, data_dir_option, json_option
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class Seeds(Numbers):
+    """Distinct integers from 0 to 2^63 - 1 with commas between them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        seeds = super().convert(value, param, ctx)
+        if "_" in str(value) or len(set(seeds)) < len(seeds) or min(seeds) < 0 or max(seeds) >= 2**63:
+            self.fail(f"got {value!r}, expected distinct integers >= 0 and below 2^63", param, ctx)
+        return seeds
+
 
 _HARDWARE = (
     click.option(
@@ -81,7 +92,7 @@ _SIZE = (
 _RECIPE = (
     *_SIZE,
     click.option("--batch", type=click.IntRange(min=1), help="Rows of a step.  [default: 128]"),
-    click.option("--rate", "rates", help="Learning rate, or a ladder with commas."),
+    click.option("--rate", "rates", type=Numbers(float), help="Learning rate, or a ladder with commas."),
     click.option("--optimizer", type=click.Choice(OPTIMIZERS), help="rmsprop: TensorFlow's.  [default: sgd]"),
     click.option(
         "--label-smoothing", type=float, help="Share of a label spread over all classes.  [default: 0]"
@@ -99,6 +110,7 @@ _RECIPE = (
 _SCHEDULE = (
     click.option(
         "--seeds",
+        type=Seeds(int),
         default="0",
         show_default=True,
         help="With commas; the comparison with the paper asks for five.",
@@ -167,7 +179,7 @@ def recipe_changes(values: dict[str, Any]) -> dict[str, Any]:
     """The recipe's fields among `values` that were set."""
     changes = {name: value for name, value in values.items() if value is not None and value is not False}
     if "rates" in changes:
-        changes["rates"] = numbers("--rate", changes["rates"])
+        changes["rates"] = tuple(changes["rates"])
     return changes
 
 
@@ -179,25 +191,6 @@ def weight_decay(text: str) -> float | bool:
         return float(text)
     except ValueError:
         raise InputError(f"--weight-decay: got {text!r}, expected off, default or a number") from None
-
-
-def numbers(flag: str, text: str) -> tuple[float, ...]:
-    """Numbers with commas."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"{flag}: got {text!r}, expected a number (several with commas)") from None
-
-
-def seeds(text: str) -> tuple[int, ...]:
-    """Distinct integers with commas."""
-    try:
-        values = tuple(int(part) for part in text.replace("_", "?").split(","))
-    except ValueError:
-        raise InputError(f"--seeds: got {text!r}, expected integers with commas") from None
-    if len(set(values)) < len(values) or min(values) < 0 or max(values) >= 2**63:
-        raise InputError(f"--seeds: got {text!r}, expected distinct integers >= 0 and below 2^63")
-    return values
 
 
 def require_corrupt_labels(has_share: bool, corruptions: Sequence[str]) -> None:

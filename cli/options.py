@@ -82,6 +82,27 @@ class Names(click.ParamType):
         return ",".join(value)
 
 
+class Numbers(click.ParamType):
+    """Numbers with commas between them, each made by `make`."""
+
+    name = "numbers"
+
+    def __init__(self, make: Callable[[str], float]) -> None:
+        self.make = make
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
+        if not isinstance(value, str):
+            return list(value)
+        try:
+            return [self.make(part) for part in value.split(",")]
+        except ValueError:
+            what = "integers" if self.make is int else "numbers"
+            self.fail(f"got {value!r}, expected {what} with commas, such as 1,2,5", param, ctx)
+
+    def written(self, value: list[float]) -> str:
+        return ",".join(str(number).removesuffix(".0") for number in value)
+
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option(

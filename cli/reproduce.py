@@ -255,7 +255,7 @@ def _reproduce(
     json_output.check_target(json_target)
     hardware = options.hardware(values)
     schedule = {name: values.pop(name) for name in ("stack", "at_once", "minutes")}
-    seeds = options.seeds(values.pop("seeds"))
+    seeds = tuple(values.pop("seeds"))
     line = command_line(context)
     request = deep.Request(tuple(dict.fromkeys(targets)), seeds, options.recipe_changes(values), line)
     data_dir = _image_folder(request.targets, images, data_dir)

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from kernelfit.errors import InputError
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import compare_experiment
 from kernelfit.experiments.leaderboard import ROWS
@@ -37,6 +36,7 @@ from .options import (
     FeatureName,
     KernelName,
     Names,
+    Numbers,
     command_line,
     comparison_machine_options,
     comparison_options,
@@ -96,6 +96,7 @@ def compare_kernels(
 @solver_options
 @click.option(
     "--levels",
+    type=Numbers(float),
     metavar="P,P,...",
     default=",".join(f"{p:g}" for p in LEVELS),
     show_default=True,
@@ -122,7 +123,7 @@ def compare_kernels(
 @click.pass_context
 def labels(
     context: click.Context,
-    levels: str,
+    levels: list[float],
     seeds: int,
     run_dir: Path | None,
     figure: Path | None,
@@ -140,7 +141,7 @@ def labels(
     loo = values.pop("loo")
     record = ask_labels(
         Experiment(**experiment_arguments(values)),
-        levels=_fractions(levels),
+        levels=levels,
         seeds=range(seeds),
         loo=loo,
         run_dir=run_dir,
@@ -190,26 +191,6 @@ def _question(name: StudyName, *more: Callable[[Any], Any]) -> Callable[[Callabl
         return command.command(name=name)(wrapped)
 
     return decorate
-
-
-class Numbers(click.ParamType):
-    """Numbers with commas between them."""
-
-    name = "numbers"
-
-    def __init__(self, make: Callable[[str], float]) -> None:
-        self.make = make
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[float]:
-        if not isinstance(value, str):
-            return list(value)
-        try:
-            return [self.make(part) for part in value.split(",")]
-        except ValueError:
-            self.fail(f"got {value!r}, expected numbers with commas, such as 1,2,5", param, ctx)
-
-    def written(self, value: list[float]) -> str:
-        return ",".join(map(str, value))
 
 
 class Draws(click.ParamType):
@@ -361,10 +342,3 @@ def _norms(
     summed once, and serve every kernel and ridge.
     """
     return ask_norms(study, kernels, maps, ridges, loo, sums)
-
-
-def _fractions(text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--levels: got {text!r}, expected fractions with commas, such as 0,0.5,1") from None

@@ -210,19 +210,14 @@ def test_fewer_rows_or_draws_than_none_are_refused(option, tmp_path):
     [
         (["train", "--weight-decay", "much"], "--weight-decay: got 'much'"),
         (["train", "--weight-decay", "off,0.1"], "--weight-decay: got 'off,0.1'"),
-        (["train", "--rate", "fast"], "--rate: got 'fast'"),
         (["train", "--p", "0.5"], "--p: got a share without --corruption corrupt-labels"),
         (["sweep", "--p", "0.2,0.5", "--corruption", "random-labels"], "--p: got a share without"),
-        (["sweep", "--seeds", "a"], "--seeds: got 'a', expected integers"),
         (["train", "--device", "cpu:5"], "device: got 'cpu:5', expected auto, cpu or cuda"),
-        (["sweep", "--seeds", str(2**63)], "--seeds: got '9223372036854775808', expected distinct integers"),
-        (["sweep", "--seeds", "1,0,1"], "--seeds: got '1,0,1', expected distinct"),
         (["train", "--rademacher", "1"], "--rademacher: got 1, expected at least 2"),
         (["train", "--kernels", "50", "--n", "20"], "--kernels: got 50, expected at most the 20"),
         (["train", "--device", "meta"], "device: got 'meta', expected auto, cpu or cuda"),
         (["train", "--dataset", "digits", "--crop"], "crop: got images of 8 x 8 in digits"),
         (["sweep", "--dataset", "digits", "--crop"], "crop: got images of 8 x 8 in digits"),
-        (["sweep", "--seeds", "1_0"], "--seeds: got '1_0', expected integers"),
         (["train", "--images", "there", "--dataset", "digits"], "--images: names the data set"),
         (["train", "--json", "/nowhere/x.json"], "--json: the folder /nowhere does not exist"),
     ],
@@ -236,6 +231,24 @@ def test_refusals(arguments, message, tmp_path):
 def test_a_folder_whose_name_is_too_long_is_refused_in_one_line(name):
     with pytest.raises(InputError, match=r"out: got 'aaa.*, expected a path that is not as long"):
         run(name, *SMALL, "--out", "a" * 300)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--rate", "fast"], "'--rate': got 'fast', expected numbers"),
+        (["sweep", "--p", "0;1"], "'--p': got '0;1', expected numbers"),
+        (["sweep", "--seeds", "a"], "'--seeds': got 'a', expected integers"),
+        (["sweep", "--seeds", str(2**63)], "'--seeds': got '9223372036854775808', expected distinct integers"),
+        (["sweep", "--seeds", "1,0,1"], "'--seeds': got '1,0,1', expected distinct"),
+        (["sweep", "--seeds", "1_0"], "'--seeds': got '1_0', expected distinct"),
+        (["sweep", "--seeds", "-1"], "'--seeds': got '-1', expected distinct integers >= 0"),
+    ],
+)
+def test_what_is_no_list_of_numbers_is_refused(arguments, message, tmp_path):
+    result = run(*arguments, "--out", str(tmp_path))
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 OWN = """

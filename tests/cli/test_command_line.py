@@ -14,8 +14,9 @@ from kernelfit.cli.study import command
     "line",
     [
         "curve --sizes 100,200 --seeds 2",
-        "double-descent --shares 0.5,1.0 --seeds 3",
-        "norms --kernels gaussian,matern --ridges 0.0,0.001",
+        "labels --levels 0,0.5,1 --loo",
+        "double-descent --shares 0.5,1 --seeds 3",
+        "norms --kernels gaussian,matern --ridges 0,0.001",
         "inputs --maps none,gabor",
     ],
 )
