@@ -25,7 +25,7 @@ from benchmarks import harness
 from kernelfit import solve
 from kernelfit.cpu import environment, matrix_product
 from kernelfit.experiments import gemm_rate
-from kernelfit.experiments.beside import System, lapack, scikit_learn
+from kernelfit.experiments.peers import System, lapack, scikit_learn
 from kernelfit.experiments.scaling import synthetic_rows
 from kernelfit.solver.solution import Solution
 from kernelfit.storage import json_output

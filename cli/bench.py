@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from kernelfit.errors import InputError
-from kernelfit.experiments.beside import PEERS
+from kernelfit.experiments.peers import PEERS
 from kernelfit.experiments.scaling import SYNTHETIC, Scaling
 from kernelfit.report import figures, tables
 from kernelfit.storage import json_output

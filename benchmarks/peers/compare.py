@@ -29,8 +29,8 @@ from benchmarks.peers.catalogue import Peer, chosen
 from benchmarks.peers.models import MODELS
 from kernelfit.datasets import training_targets
 from kernelfit.experiments import gemm_rate
-from kernelfit.experiments.beside import System, backward_error
 from kernelfit.experiments.experiment import Experiment
+from kernelfit.experiments.peers import System, backward_error
 from kernelfit.metrics import error_rate
 from kernelfit.typing import Array, Float
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.experiments.compared import Compared, Entry
+from kernelfit.experiments.comparison import Compared, Entry
 from kernelfit.linalg.spectrum import Spectrum
 from kernelfit.typing import Array, Float
 

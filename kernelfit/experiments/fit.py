@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kernelfit.errors import InputError, NotPositiveDefiniteError
-from kernelfit.experiments.compared import Compared, Entry
+from kernelfit.experiments.comparison import Compared, Entry
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
 from kernelfit.experiments.leaderboard import ROWS, Leaderboard, Means, candidates, compare

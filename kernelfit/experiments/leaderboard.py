@@ -17,7 +17,7 @@ from kernelfit.arguments import integer, suggestion
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, KernelfitError
 from kernelfit.experiments.baselines import BASELINES
-from kernelfit.experiments.compared import Compared, Entry, encoded
+from kernelfit.experiments.comparison import Compared, Entry, encoded
 from kernelfit.experiments.reproduction import Model
 from kernelfit.kernels import named
 from kernelfit.progress import Notes, Progress, ProgressLike, as_progress

@@ -19,7 +19,11 @@ from kernelfit.datasets.faults import damaged
 from kernelfit.datasets.labels import are_one_hot, as_among, classes_of_columns, names_of
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
-from kernelfit.experiments.alike import require_images_alike, require_solvers_rows, require_units_alike
+from kernelfit.experiments.new_row_checks import (
+    require_images_alike,
+    require_solvers_rows,
+    require_units_alike,
+)
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.task import data_digest
 from kernelfit.metrics import Errors, compare

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kernelfit.cpu import environment
 from kernelfit.datasets import Dataset
-from kernelfit.experiments.alike import are_byte_values
+from kernelfit.experiments.new_row_checks import are_byte_values
 from kernelfit.experiments.prepare import Prepared
 from kernelfit.kernels import Linear
 from kernelfit.metrics import Errors, compare, spread

@@ -14,7 +14,7 @@ import numpy as np
 from kernelfit.arguments import column_names, in_order
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
-from kernelfit.experiments.alike import require_units_alike
+from kernelfit.experiments.new_row_checks import require_units_alike
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.arrays import (

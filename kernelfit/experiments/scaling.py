@@ -19,7 +19,7 @@ from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
-from kernelfit.experiments.beside import PEERS, System, backward_error, why_not
+from kernelfit.experiments.peers import PEERS, System, backward_error, why_not
 from kernelfit.gram.costs import Costs
 from kernelfit.gram.points import Points, bytes_of_points
 from kernelfit.kernels import Kernel, build

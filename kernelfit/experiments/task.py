@@ -12,8 +12,8 @@ import numpy as np
 from kernelfit.datasets import Dataset
 from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteError, StorageError
 from kernelfit.experiments import record as records
-from kernelfit.experiments.alike import are_whole
 from kernelfit.experiments.file_rows import named_as_in_the_file
+from kernelfit.experiments.new_row_checks import are_whole
 from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.specs import Settings

@@ -18,7 +18,7 @@ import kernelfit
 from kernelfit import Experiment
 from kernelfit.errors import InputError
 from kernelfit.experiments import baselines as baselines_module
-from kernelfit.experiments.compared import Compared, Entry, encoded
+from kernelfit.experiments.comparison import Compared, Entry, encoded
 from kernelfit.experiments.fit import LEADERBOARD, compare_experiment, fit
 from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
 from kernelfit.progress import Silent

@@ -16,7 +16,7 @@ import kernelfit
 from kernelfit import Experiment, datasets
 from kernelfit.datasets.new_rows import read_rows
 from kernelfit.errors import InputError
-from kernelfit.experiments.alike import are_byte_values
+from kernelfit.experiments.new_row_checks import are_byte_values
 from kernelfit.experiments.predictions import Predictions, predict, predict_test_rows, unseen_test_rows
 from kernelfit.experiments.result import Result
 from kernelfit.progress import Silent

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.experiments.beside import MAX_ROWS, PEERS, System, backward_error, rows_of_gram, why_not
+from kernelfit.experiments.peers import MAX_ROWS, PEERS, System, backward_error, rows_of_gram, why_not
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def test_every_one_solves_the_same_system(name: str, ridge: float, system: Syste
 
 
 def test_the_backward_error_is_its_definition(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kernelfit.experiments.beside._ROWS_AT_ONCE", 40)
+    monkeypatch.setattr("kernelfit.experiments.peers._ROWS_AT_ONCE", 40)
     system = System(system.X, system.Y, system.gamma, 0.1)
     gram = np.exp(-0.3 * ((system.X[:, None] - system.X) ** 2).sum(-1))
     np.testing.assert_allclose(rows_of_gram(system, 0, 90), gram, rtol=1e-12)
