@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,7 +26,7 @@ from kernelfit.experiments.streamed_kernel import mean_diagonal, require_settled
 from kernelfit.gram.points import Points
 from kernelfit.gram.precision import before_choice
 from kernelfit.gram.source import Source
-from kernelfit.progress import Once, Progress
+from kernelfit.progress import Notes, Once, Progress
 from kernelfit.runs.folder import LOCK, reserved
 from kernelfit.runs.interruption import Interruption
 from kernelfit.runs.lock import FolderLock
@@ -98,22 +98,7 @@ class Prepared:
 
     def solver_arguments(self, solver: SolverSettings) -> dict[str, Any]:
         """What `kernelfit.solve` takes of the settings, beside Grams that are in memory, on the device they lie on."""
-        arguments: dict[str, Any] = {
-            "ridge": solver.ridge,
-            "jitter": solver.jitter,
-            "precision": solver.precision,
-            "tier": solver.tier,
-            "memory": solver.memory,
-            "scratch": solver.scratch,
-            "device": solver.device,
-            "device_memory": solver.device_memory,
-            "threads": solver.threads,
-            "engine": solver.engine,
-            "scheduler": solver.scheduler,
-            "solver": solver.solver,
-            "tolerance": solver.tolerance,
-            "scale": self.scale,
-        }
+        arguments: dict[str, Any] = {**solver.arguments(), "scale": self.scale}
         if self.mean_diagonal is not None and not solver.chooses_ridge:
             arguments["ridge"] = float(solver.ridge) * self.mean_diagonal
         if self.streamed is None:
@@ -258,33 +243,25 @@ def stream(
         return _transformed(dataset, feature, started, progress)
     require_settled(kernel)
     seconds = time.perf_counter() - started
-    notes: list[str] = []
-
-    def note(message: str) -> None:
-        notes.append(message)
-        progress.note(message)
-
-    for text in feature.notes:
-        note(text)
+    notes = Notes(progress)
+    notes.extend(feature.notes)
     targets, kept = training_targets(dataset), np.arange(dataset.n_train)
     rows = dataset.X_train
     ridge = 0.0 if solver.chooses_ridge else float(solver.ridge)
     try:
-        _, targets, kept, _ = drop_duplicates(Points(rows), targets, ridge, note)
+        _, targets, kept, _ = drop_duplicates(Points(rows), targets, ridge, notes.add)
         rows = rows[kept] if len(kept) < len(rows) else rows
     except DuplicateRowsError as error:
         if not solver.chooses_ridge:
             raise
-        note(f"ridge 0 will not do: {error}")
-    with _working(checkpoint, note, progress):
-        grams = _grams(
-            streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, note, progress
-        )
+        notes.add(f"ridge 0 will not do: {error}")
+    with _working(checkpoint, notes):
+        grams = _grams(streaming(feature), rows, dataset.X_test, targets.shape[1], solver, checkpoint, notes)
         formula = streamed_kernel(kernel, grams.gram, solver.threads)
         grams = grams.of(formula, solver.threads)
     if not formula.linear:
         exact = streaming(feature).step_ > 0 and sums_dtype(before_choice(solver.precision)) == np.float64
-        note(
+        notes.add(
             f"kernel {formula!r} of features that are not held: K is formed from their inner products, "
             f"{'exact' if exact else 'rounded to float32'}"
         )
@@ -298,13 +275,13 @@ def stream(
         streamed=grams,
         mean_diagonal=grams.mean_diagonal,
         kept=kept,
-        notes=tuple(notes),
+        notes=tuple(notes.lines),
         seconds=seconds,
     )
 
 
 @contextmanager
-def _working(checkpoint: Checkpoint, note: Callable[[str], None], progress: Progress) -> Iterator[None]:
+def _working(checkpoint: Checkpoint, notes: Notes) -> Iterator[None]:
     """Nobody else writes in the run's folder, which has its sums and what they are for; a signal that asks to stop says
     how to resume. Sums that are only read need no right to write there."""
     there = checkpoint.file is not None and checkpoint.file.exists()
@@ -317,8 +294,8 @@ def _working(checkpoint: Checkpoint, note: Callable[[str], None], progress: Prog
         if checkpoint.placed:
             yield
             return
-        with Interruption(folder, progress, remedy=checkpoint.remedy, moment="beside its sums"):
-            take_sums(checkpoint.taken, folder, checkpoint.remember or {}, note)
+        with Interruption(folder, notes.progress, remedy=checkpoint.remedy, moment="beside its sums"):
+            take_sums(checkpoint.taken, folder, checkpoint.remember or {}, notes.add)
             yield
     finally:
         lock.release()
@@ -345,12 +322,11 @@ def _grams(
     n_rhs: int,
     solver: SolverSettings,
     checkpoint: Checkpoint,
-    note: Callable[[str], None],
-    progress: Progress,
+    notes: Notes,
 ) -> FeatureGram:
     """The sums, on the device where there is one, else on the CPU or a cluster if the solve that follows them fits
     there."""
-    progress = Once(progress)  # what a device that has no room was told is not said again
+    progress = Once(notes.progress)  # what a device that has no room was told is not said again
     if checkpoint.placed:
         solver = replace(solver, device="cpu", device_memory=None, engine="process", scheduler=None)
     given = bytes_of(solver.memory)
@@ -362,9 +338,11 @@ def _grams(
     if engine.is_cluster:
         require_supported(precision, solver.device)
         if solver.device == "cuda":
-            note("device cuda: features are summed on the workers' CPUs, the factor is made on their GPUs")
+            notes.add(
+                "device cuda: features are summed on the workers' CPUs, the factor is made on their GPUs"
+            )
     else:
-        device = _device(feature, rows, solver, note)
+        device = _device(feature, rows, solver, notes)
 
     def require(cluster: Cluster) -> None:
         sizes = GramSizes.of(len(rows), len(test), rows[:1].nbytes, precision)
@@ -406,7 +384,7 @@ def _grams(
     except DeviceFullError as error:  # before anything was summed
         if solver.device != "auto":
             raise
-        note(f"device auto: cpu, as the sums do not fit ({error})")
+        notes.add(f"device auto: cpu, as the sums do not fit ({error})")
     return summed(None)
 
 
@@ -418,17 +396,15 @@ def _there(checkpoint: Checkpoint) -> int:
     return (sums.stat().st_size if sums is not None and sums.exists() else 0) + reserved(checkpoint.run_dir)
 
 
-def _device(
-    feature: StreamingFeatures, rows: Array, solver: SolverSettings, note: Callable[[str], None]
-) -> Device | None:
+def _device(feature: StreamingFeatures, rows: Array, solver: SolverSettings, notes: Notes) -> Device | None:
     """The device of the sums; none where `auto` opens one that cannot compute these features."""
     memory = bytes_of(solver.device_memory, "device_memory")
-    device = open_device(solver.device, len(rows), note, memory)
+    device = open_device(solver.device, len(rows), notes.add, memory)
     if device is not None and solver.device == "auto":
         try:
             device_features(device, feature, rows.dtype)
         except InputError as error:
             device.close()
-            note(f"device auto: cpu, as {device.name} cannot do it ({error})")
+            notes.add(f"device auto: cpu, as {device.name} cannot do it ({error})")
             return None
     return device

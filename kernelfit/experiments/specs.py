@@ -97,20 +97,8 @@ class DataSpec:
 
     def load(self, seed: int, progress: ProgressLike = None) -> Dataset:
         """The data set; `seed` chooses the rows held out where there is no test part."""
-        return datasets.load(
-            self.dataset,
-            n_train=self.n_train,
-            n_test=self.n_test,
-            data_dir=self.data_dir,
-            train=self.train,
-            test=self.test,
-            target=self.target,
-            drop=self.drop,
-            task=self.task,
-            keys=self.keys,
-            seed=seed,
-            progress=progress,
-        )
+        arguments = {name: value for name, value in vars(self).items() if name != "dataset"}
+        return datasets.load(self.dataset, **arguments, seed=seed, progress=progress)
 
     def file_options(self, path: Path) -> dict[str, Any]:
         """How another file of the user's own is read like this one; a folder of images has nothing to be said."""
@@ -323,12 +311,7 @@ class KernelSpec:
         if factor is None:
             by_median = self.gamma in (None, "median") and "gamma" in parameter_names(self.name)
             factor = features_factor if by_median else 1.0
-        return {
-            "kernel": self.name,
-            "gamma": self.gamma,
-            "gamma_factor": factor,
-            "kernel_params": dict(self.params),
-        }
+        return {**self.to_dict(), "gamma_factor": factor}
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -380,27 +363,17 @@ class SolverSettings:
             )
         Method.of(self.solver, self.tolerance)
 
+    def arguments(self) -> dict[str, Any]:
+        """As `kernelfit.solve` takes them."""
+        return dict(vars(self))
+
     @property
     def chooses_ridge(self) -> bool:
         """Whether the ridge is to be chosen by leave-one-out."""
         return self.ridge == "auto"
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "ridge": self.ridge,
-            "jitter": self.jitter,
-            "precision": self.precision,
-            "tier": self.tier,
-            "memory": self.memory,
-            "scratch": absolute(self.scratch),
-            "device": self.device,
-            "device_memory": self.device_memory,
-            "threads": self.threads,
-            "engine": self.engine,
-            "scheduler": self.scheduler,
-            "solver": self.solver,
-            "tolerance": self.tolerance,
-        }
+        return {**self.arguments(), "scratch": absolute(self.scratch)}
 
 
 @dataclass(frozen=True)
