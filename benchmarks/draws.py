@@ -23,7 +23,7 @@ from kernelfit import solve
 from kernelfit.datasets import Dataset
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.paper import RANDOM_CONV_KERNEL, RANDOM_CONV_OPTIONS
-from kernelfit.experiments.prepare import Checkpoint, stream
+from kernelfit.experiments.stream import Checkpoint, stream
 from kernelfit.progress import Silent
 
 #: of the mean diagonal of K

@@ -21,7 +21,7 @@ from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, NotPositiveDefiniteError
 from kernelfit.experiments import record as records
 from kernelfit.experiments.file_rows import named_as_in_the_file
-from kernelfit.experiments.prepare import Checkpoint, Prepared
+from kernelfit.experiments.prepare import Prepared
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import claim, require_same_experiment, require_sums
 from kernelfit.experiments.specs import (
@@ -37,6 +37,7 @@ from kernelfit.experiments.specs import (
     SolverSettings,
 )
 from kernelfit.experiments.standardisation import Standardisation
+from kernelfit.experiments.stream import Checkpoint
 from kernelfit.experiments.task import Task, data_digest, require_same_rows
 from kernelfit.progress import Progress, ProgressLike, as_progress
 from kernelfit.runs import asked_file, result_file

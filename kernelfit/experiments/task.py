@@ -14,9 +14,10 @@ from kernelfit.errors import DataError, DuplicateRowsError, NotPositiveDefiniteE
 from kernelfit.experiments import record as records
 from kernelfit.experiments.file_rows import named_as_in_the_file
 from kernelfit.experiments.new_row_checks import are_whole
-from kernelfit.experiments.prepare import Checkpoint, Prepared, prepare, stream
+from kernelfit.experiments.prepare import Prepared, prepare
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.specs import Settings
+from kernelfit.experiments.stream import Checkpoint, stream
 from kernelfit.progress import Progress
 from kernelfit.runs import result_file
 from kernelfit.solver.solution import Solution

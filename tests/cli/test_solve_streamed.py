@@ -27,7 +27,7 @@ from kernelfit.errors import (
     NotPositiveDefiniteError,
     PlanError,
 )
-from kernelfit.experiments import experiment, prepare
+from kernelfit.experiments import experiment, stream
 from kernelfit.features import RandomConv
 from kernelfit.streaming import gram_file
 
@@ -327,7 +327,7 @@ def test_stopped_after_the_sums_it_resumes_with_the_factor(tmp_path: Path) -> No
 @pytest.fixture
 def not_held(monkeypatch: pytest.MonkeyPatch) -> None:
     """Features of any size stream for kernels that are not linear, too."""
-    monkeypatch.setattr(prepare, "HELD", 0)
+    monkeypatch.setattr(stream, "HELD", 0)
 
 
 NTK = (*CONV, "--kernel", "ntk")
@@ -492,7 +492,7 @@ def test_asked_to_stop_beside_taken_sums_it_says_how_to_resume(
     sums_of_ntk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
-    monkeypatch.setattr(prepare, "_grams", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(stream, "_grams", lambda *_: signal.raise_signal(signal.SIGTERM))
     error = failure("solve", *SECOND, "--sums", str(sums_of_ntk), "--out", str(out))
     assert str(error) == f"{out}: stopped by SIGTERM beside its sums; continue with kernelfit resume {out}"
     monkeypatch.undo()

@@ -11,7 +11,7 @@ import pytest
 import kernelfit
 from kernelfit import Experiment
 from kernelfit.errors import InputError, StorageError
-from kernelfit.experiments import prepare
+from kernelfit.experiments import stream
 from kernelfit.experiments.examination import examine, examine_result
 from kernelfit.experiments.result import Result
 from kernelfit.solver.solution import Solution
@@ -103,7 +103,7 @@ def test_a_run_of_streamed_features_is_read_where_nothing_may_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was locked, which took a folder that can be written to."""
-    monkeypatch.setattr(prepare, "HELD", 0)
+    monkeypatch.setattr(stream, "HELD", 0)
     options: dict[str, Any] = {"n_train": 40, "n_test": 10, "loo": True, "threads": 1}
     result = Experiment(
         "digits", features="random-conv", feature_options={"n_filters": 10}, kernel="ntk", **options
@@ -113,7 +113,7 @@ def test_a_run_of_streamed_features_is_read_where_nothing_may_be_written(
     def refused(path: Path) -> None:
         raise StorageError(f"{path}: cannot lock the folder: Read-only file system")
 
-    monkeypatch.setattr(prepare, "FolderLock", refused)
+    monkeypatch.setattr(stream, "FolderLock", refused)
     examined = examine(tmp_path / "run")
     assert examined.notes == ()
     assert examined.left_out is not None
