@@ -239,7 +239,10 @@ def test_a_folder_whose_name_is_too_long_is_refused_in_one_line(name):
         (["train", "--rate", "fast"], "'--rate': got 'fast', expected numbers"),
         (["sweep", "--p", "0;1"], "'--p': got '0;1', expected numbers"),
         (["sweep", "--seeds", "a"], "'--seeds': got 'a', expected integers"),
-        (["sweep", "--seeds", str(2**63)], "'--seeds': got '9223372036854775808', expected distinct integers"),
+        (
+            ["sweep", "--seeds", str(2**63)],
+            "'--seeds': got '9223372036854775808', expected distinct integers",
+        ),
         (["sweep", "--seeds", "1,0,1"], "'--seeds': got '1,0,1', expected distinct"),
         (["sweep", "--seeds", "1_0"], "'--seeds': got '1_0', expected distinct"),
         (["sweep", "--seeds", "-1"], "'--seeds': got '-1', expected distinct integers >= 0"),
