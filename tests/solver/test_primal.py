@@ -33,7 +33,7 @@ def test_bounds_of_weights_hold_beside_residuals(rng, size):
 
 @pytest.mark.parametrize(("least", "said"), [(1e-3, False), (1e-13, True)])
 def test_predictions_that_few_digits_of_the_weights_leave_are_said(rng, least, said):
-    """Rows across the least singular vector were predicted 3 for 2, without a note."""
+    """Weights without a digit predicted rows that training rows hardly span, and no note was given."""
     n, d = 24, 3
     left, right = np.linalg.qr(rng.standard_normal((n, n)))[0], np.linalg.qr(rng.standard_normal((d, d)))[0]
     x = left[:, :d] * np.array([1.0, 0.5, least]) @ right.T
