@@ -193,12 +193,11 @@ def solve(
         kernel_params=None if isinstance(kernel_params, dict) and not kernel_params else kernel_params,
         remember=remember,
     )
-    resume = flag("resume", resume)
     notes, folder = Notes(progress), None if run_dir is None else path_of("run_dir", run_dir)
     if request.ridges is not None:
         _require_several(device, folder)
     with CpuBackend(threads) as backend:
-        context = Context(resources, backend, notes, folder, resume)
+        context = Context(resources, backend, notes, folder, flag("resume", resume))
         problem = pose(X, Y, request, context, sample_weight)
         context = _beside_sparse_rows(problem, context)
 
