@@ -219,10 +219,8 @@ class PanelGram(Source):
         return same
 
     def require_unchanged(self, threads: int | None = None, *, whole: bool = True) -> None:
-        if any(
-            checksum(panel, threads) != before
-            for panel, before in zip(self.panels, self._checksums, strict=False)
-        ):
+        # Panels that are stored, or lie on a device, are not the user's and have none.
+        if self._checksums and self._checksums != tuple(checksum(panel, threads) for panel in self.panels):
             raise changed("gram: the matrix")
 
     def _panel_of(self, start: int, stop: int) -> int:

@@ -52,6 +52,7 @@ def test_the_number_of_training_rows_is_called_as_it_was_typed(command):
 
 
 def test_a_command_says_that_it_compiles_where_no_terminal_is(capsys):
-    terminal_progress()
+    progress = terminal_progress()
     logging.getLogger("kernelfit.cpu.jit").info("compiling for %s", "a command")
     assert capsys.readouterr().err == "note: compiling for a command\n"
+    del progress

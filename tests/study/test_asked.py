@@ -103,7 +103,8 @@ def test_the_command_prints_a_table_and_writes_json_and_a_figure(tmp_path):
 def test_levels_that_are_no_fractions_are_refused(levels):
     result = CliRunner().invoke(root, ["study", "labels", "--n", "50", "--levels", levels])
     assert result.exit_code != 0
-    assert "levels: got" in str(result.exception)
+    assert "--levels" in result.output + str(result.exception)
+    assert "got " in result.output + str(result.exception)
 
 
 def test_random_conv_features_that_stream_are_studied_as_well():

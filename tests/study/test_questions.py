@@ -423,7 +423,7 @@ def test_numbers_that_are_none_are_named():
     result = CliRunner().invoke(root, ["study", "curve", *SMALL, "--sizes", "ten"])
     assert result.exit_code == 2
     assert "--sizes" in result.output
-    assert "expected numbers with commas" in result.output
+    assert "expected integers with commas" in result.output
 
 
 def test_a_report_of_a_folder_shows_its_studies(tmp_path):
