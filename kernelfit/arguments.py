@@ -17,10 +17,10 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 
-# Columns that a message lists, and characters of a value.
-_LISTED, _SHOWN = 8, 60
+# Columns that a message lists.
+_LISTED = 8
 # Which float() reads: the arithmetic that follows does not, or means something else.
 _NO_NUMBERS = (str, bytes, bool, np.bool_, complex, np.complexfloating, np.void)
 
@@ -211,12 +211,6 @@ def numbers(name: str, value: Any, dimensions: tuple[int, ...], rows: int | None
             f"{name}: got {array.dtype} {array.shape}, expected numbers of {wanted} dimensions{length}"
         )
     return array
-
-
-def shown(value: Any) -> str:
-    """A value in one short line."""
-    written = " ".join(repr(value).split())
-    return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
 
 
 def bytes_of(memory: int | str | None, name: str = "memory") -> int | None:

@@ -6,6 +6,17 @@ line on standard error and exits with `exit_code`.
 
 from __future__ import annotations
 
+from typing import Any
+
+# Characters of a value in a message.
+_SHOWN = 60
+
+
+def shown(value: Any) -> str:
+    """A value in one short line."""
+    written = " ".join(repr(value).split())
+    return written if len(written) <= _SHOWN else f"{written[:_SHOWN]}..."
+
 
 class KernelfitError(Exception):
     """Base of all errors raised on purpose."""

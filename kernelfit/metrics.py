@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import flag, integer, numbers, shown
-from kernelfit.errors import InputError
+from kernelfit.arguments import flag, integer, numbers
+from kernelfit.errors import InputError, shown
 from kernelfit.typing import Float
 
 

@@ -15,11 +15,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kernelfit.arguments import shown
 from kernelfit.cluster.gpu import Gpu, NoGpu
 from kernelfit.cluster.tasks import WorkerState, gpu_of_worker, rate_of_worker, state_of_worker
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.errors import ClusterError, InputError, PlanError
+from kernelfit.errors import ClusterError, InputError, PlanError, shown
 from kernelfit.frozen import frozen
 from kernelfit.kernels.base import Kernel
 from kernelfit.typing import EngineName

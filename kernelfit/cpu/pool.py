@@ -16,13 +16,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import shown
 from kernelfit.cpu.blas_threads import BLAS_THREADS
 from kernelfit.cpu.fork import FORKS
 from kernelfit.cpu.freed_blocks import keep_some
 from kernelfit.cpu.threads import available_threads
 from kernelfit.cpu.workers import WORKERS, Job
-from kernelfit.errors import InputError, KernelfitError
+from kernelfit.errors import InputError, KernelfitError, shown
 
 Item = TypeVar("Item")
 

@@ -11,10 +11,9 @@ from typing import cast
 
 import numpy as np
 
-from kernelfit.arguments import shown
 from kernelfit.device.cuda import CudaDevice
 from kernelfit.device.protocol import Device
-from kernelfit.errors import DeviceError, InputError
+from kernelfit.errors import DeviceError, InputError, shown
 
 #: below this order opening a GPU takes longer than it saves
 MIN_ROWS = 4_096

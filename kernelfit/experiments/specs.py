@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kernelfit import datasets
-from kernelfit.arguments import at_home, bytes_of, choice, finite, flag, integer, shown
+from kernelfit.arguments import at_home, bytes_of, choice, finite, flag, integer
 from kernelfit.cluster.connect import Engine
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.corruptions import CORRUPTIONS, OF_LABELS, corrupt, shuffle_pixels
@@ -20,7 +20,7 @@ from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.registry import REGISTRY
 from kernelfit.datasets.table import is_table
 from kernelfit.device.choose import check_device
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.features import feature_class
 from kernelfit.features.options import make, options
 from kernelfit.gram.placement import TIERS

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import finite, integer, positive, shown, suggests_names
+from kernelfit.arguments import finite, integer, positive, suggests_names
 from kernelfit.cpu.pool import CpuBackend
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.features.images import Float32, ImageFeatures, Picture, RowTask, channel_titles, rows_within
 from kernelfit.features.pooling import gaussian_pooling, grid, pool_maps
 from kernelfit.progress import Progress

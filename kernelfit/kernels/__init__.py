@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from kernelfit.arguments import mapping, shown, suggestion
-from kernelfit.errors import InputError
+from kernelfit.arguments import mapping, suggestion
+from kernelfit.errors import InputError, shown
 from kernelfit.kernels.arc_cosine import ArcCosine
 from kernelfit.kernels.base import Kernel, Needs, Product, Sum
 from kernelfit.kernels.cosine import Cosine

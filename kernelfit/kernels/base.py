@@ -15,8 +15,8 @@ from typing import Any, ClassVar, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kernelfit.arguments import shown, suggests_names
-from kernelfit.errors import InputError
+from kernelfit.arguments import suggests_names
+from kernelfit.errors import InputError, shown
 from kernelfit.typing import Float
 
 

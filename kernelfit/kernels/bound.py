@@ -7,8 +7,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kernelfit.arguments import shown
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 
 
 class Bound(NamedTuple):

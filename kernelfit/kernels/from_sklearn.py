@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import shown
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.fingerprint import DIGEST, fingerprint, require_digest
 from kernelfit.typing import Float

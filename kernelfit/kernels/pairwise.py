@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from kernelfit.arguments import shown
 from kernelfit.cpu.jit import njit
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.kernels.base import Kernel, Needs, Rows, Tile
 from kernelfit.kernels.bound import bound
 from kernelfit.kernels.fingerprint import DIGEST, RULES, Descriptions, file_of, require_digest

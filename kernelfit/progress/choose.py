@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.progress.first_use import announce
 from kernelfit.progress.notebook import NotebookProgress
 from kernelfit.progress.protocol import Progress, Silent
@@ -27,9 +27,6 @@ def as_progress(progress: ProgressLike) -> Progress:
     if progress is None or progress is False:
         return Silent()
     if not callable(getattr(progress, "phase", None)) or not callable(getattr(progress, "note", None)):
-        # The shell's completion imports this, and does not wait for NumPy.
-        from kernelfit.arguments import shown
-
         raise InputError(
             f"progress: got {shown(progress)}, expected True, False or an object with phase and note, as a "
             "kernelfit.progress.Progress"

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import finite, shape_of, shown
-from kernelfit.errors import DuplicateRowsError, InputError
+from kernelfit.arguments import finite, shape_of
+from kernelfit.errors import DuplicateRowsError, InputError, shown
 from kernelfit.frozen import frozen
 from kernelfit.gram.arrays import as_array, exact_floats, refuse_dates
 from kernelfit.gram.points import Points

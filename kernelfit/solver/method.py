@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import get_args
 
-from kernelfit.arguments import choice, positive, shown
-from kernelfit.errors import InputError
+from kernelfit.arguments import choice, positive
+from kernelfit.errors import InputError, shown
 from kernelfit.typing import SolverName
 
 _SOLVERS = get_args(SolverName)

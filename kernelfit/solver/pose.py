@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import column_names, positive, shape_of, shown
+from kernelfit.arguments import column_names, positive, shape_of
 from kernelfit.cpu.memory import INTERPRETER
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, shown
 from kernelfit.frozen import frozen_of_arrays
 from kernelfit.gram.arrays import as_array, exact_floats, is_sparse
 from kernelfit.gram.points import Points

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from kernelfit.arguments import integer, shown
-from kernelfit.errors import InputError
+from kernelfit.arguments import integer
+from kernelfit.errors import InputError, shown
 from kernelfit.frozen import frozen
 from kernelfit.gram.precision import before_choice
 from kernelfit.kernels import Kernel, named, own_kernel

@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import shown
-from kernelfit.errors import DataError
+from kernelfit.errors import DataError, shown
 from kernelfit.typing import Array
 
 #: integers that every part of a file may hold: sizes, indices, counts of bytes
