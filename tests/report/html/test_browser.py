@@ -11,6 +11,7 @@ import dataclasses
 import importlib.util
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -120,6 +121,9 @@ def opened(browser: Any, path: Path, width: int = 1280, mobile: bool = False, sc
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": mobile}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     browser.get(path.as_uri())
+    # On a machine that is busy elsewhere it comes back before the script at the end of the page has run.
+    while browser.execute_script("return document.readyState") != "complete":
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(("width", "mobile"), SIZES, ids=["desk", "phone"])
