@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kernelfit.arguments import OTHER_NAMES, hint_for, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import on_host
-from kernelfit.gram.arrays import refuse_dates, refuse_rounding, refuse_words
+from kernelfit.gram.arrays import refuse_dates, refuse_objects, refuse_rounding, refuse_words
 from kernelfit.kernels import Kernel
 from kernelfit.progress import ProgressLike
 from kernelfit.solver.least_ridge import SINGULAR
@@ -103,8 +103,10 @@ class KernelEstimator(BaseEstimator):
         refuse_rounding(rows, "X")
         try:
             return validate_data(self, rows, dtype=DTYPES, accept_sparse=self._sparse, **options)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError) as error:
             refuse_words(rows, "X")
+            if isinstance(error, TypeError):
+                refuse_objects(rows, "X")
             raise
 
     def _is_plain(self, rows: Any, *, y: Any = None, reset: bool = True, **_: Any) -> bool:

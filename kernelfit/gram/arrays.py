@@ -61,8 +61,34 @@ def as_numbers(values: ArrayLike, name: str) -> NDArray[Any]:
     array = as_array(values, name)
     if array.dtype.kind not in "buif":
         refuse_words(values, name)
-        raise InputError(f"{name}: got dtype {array.dtype}, expected integers or floats; convert it first")
+        raise no_numbers(array, values, name)
     return array
+
+
+def no_numbers(array: NDArray[Any], values: Any, name: str) -> InputError:
+    """The error for `values` that as an `array` are no numbers, with the first column of objects that holds others."""
+    held = _first_object(array, values)
+    return InputError(f"{name}: got dtype {array.dtype}{held}, expected integers or floats; convert it first")
+
+
+def refuse_objects(values: Any, name: str) -> None:
+    """Raise `InputError` where a column of a frame holds objects that are no numbers, such as intervals of pandas."""
+    if names_in(values) is not None:
+        array = np.asarray(values, dtype=object)
+        if _first_object(array, values):
+            raise no_numbers(array, values, name)
+
+
+def _first_object(array: NDArray[Any], values: Any) -> str:
+    """The first column of objects that holds something else than numbers, by the name that a frame gives it."""
+    if array.dtype != object or array.ndim != 2:
+        return ""
+    names = names_in(values) or range(array.shape[1])
+    for index, column in enumerate(array.T):
+        others = [entry for entry in column if not isinstance(entry, (int, float, np.number, np.bool_))]
+        if others:
+            return f", as column {names[index]!r} holds {others[0]!r:.40}"
+    return ""
 
 
 def refuse_sparse(values: Any, name: str) -> None:
@@ -79,10 +105,13 @@ def refuse_masked(values: Any, name: str) -> None:
 
 def refuse_foreign(values: Any, name: str) -> None:
     """Raise `InputError` for a tensor of torch's that NumPy cannot see, with gradients, on a GPU, of bfloat16, and
-    for a query of polars."""
+    for a query or integers of 128 bits of polars."""
     if type(values).__name__ == "LazyFrame":
         raise InputError(f"{name}: got a LazyFrame, expected its rows in memory; use {name}.collect()")
-    if type(values).__module__.partition(".")[0] != "torch":
+    library = type(values).__module__.partition(".")[0]
+    if library == "polars":
+        _refuse_wide_integers(values, name)
+    if library != "torch":
         return
     got = remedy = ""
     if values.requires_grad:
@@ -93,6 +122,23 @@ def refuse_foreign(values: Any, name: str) -> None:
         got, remedy = f"holds {values.dtype}, which NumPy does not have", f"{name}.float()"
     if got:
         raise InputError(f"{name}: got a tensor that {got}, expected numbers in memory; use {remedy}")
+
+
+def _refuse_wide_integers(values: Any, name: str) -> None:
+    """Raise `InputError` for a frame or a column of polars with integers of 128 bits, which NumPy does not have."""
+    names = names_in(values)
+    types = [values.dtype] if names is None else values.dtypes
+    wide = [place for place, held in enumerate(types) if str(held) in ("Int128", "UInt128")]
+    if not wide:
+        return
+    where, remedy = "", f"{name}.cast(polars.Int64)"
+    if names is not None:
+        listed = ", ".join(repr(names[place]) for place in wide)
+        where = f" in column{'s' if len(wide) > 1 else ''} {listed}"
+        remedy = f"{name}.with_columns(polars.col({listed}).cast(polars.Int64))"
+    raise InputError(
+        f"{name}: got {types[wide[0]]}{where}, which NumPy does not have, expected numbers; use {remedy}"
+    )
 
 
 def refuse_words(values: Any, name: str) -> None:
@@ -122,13 +168,17 @@ def refuse_words(values: Any, name: str) -> None:
 
 
 def refuse_classes(y: Any) -> None:
-    """Raise `InputError` where targets (n,) are words."""
+    """Raise `InputError` where targets (n,) are words, or intervals or periods of pandas."""
     values = _series(y)
     if values.ndim != 1 or values.dtype.kind not in ("O", "U", "S"):
         return
     if (word := _word(np.asarray(values))) is not None:
         raise InputError(
             f"y: got words such as {word!r:.40}, expected numbers; KernelClassifier takes words as classes"
+        )
+    if (other := _pandas_object(values)) is not None:
+        raise InputError(
+            f"y: got {other!r:.40}, expected numbers; as classes KernelClassifier takes y.astype(str)"
         )
 
 
@@ -137,6 +187,10 @@ def refuse_unclear_labels(y: Any, name: str = "y") -> None:
     values = _series(y)
     if values.ndim != 1 or values.dtype.kind != "O":
         return
+    if (other := _pandas_object(values)) is not None:
+        raise InputError(
+            f"{name}: got labels such as {other!r:.40}, expected numbers or text; use {name}.astype(str)"
+        )
     entries = np.asarray(values, dtype=object)
     for row, entry in enumerate(entries):
         if type(entry).__name__ in _MISSING or entry != entry:
@@ -148,6 +202,14 @@ def refuse_unclear_labels(y: Any, name: str = "y") -> None:
         raise InputError(
             f"{name}: got labels of several types, {', '.join(sorted(types))}, expected one; give all of them as text"
         )
+
+
+def _pandas_object(values: Any) -> Any:
+    """The first interval or period of pandas among objects (n,), which are neither numbers nor text; None where none
+    is."""
+    entries = np.asarray(values)
+    objects = entries if entries.dtype == object else ()
+    return next((entry for entry in objects if type(entry).__name__ in ("Interval", "Period")), None)
 
 
 def _series(y: Any) -> Any:

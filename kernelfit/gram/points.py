@@ -34,6 +34,7 @@ from kernelfit.gram.arrays import (
     as_array,
     exact_floats,
     is_sparse,
+    no_numbers,
     refuse_large_integers,
     refuse_non_finite,
     refuse_words,
@@ -377,10 +378,7 @@ def _numbers_of(rows: ArrayLike, name: str) -> NDArray[Any]:
         values = values.astype(np.uint8)
     if values.dtype.kind not in "uif":
         refuse_words(rows, name)
-        raise InputError(
-            f"{name}: got dtype {values.dtype}{_first_object(values, rows)}, expected integers or floats; "
-            "convert it first"
-        )
+        raise no_numbers(values, rows, name)
     if values.shape[1] == 0:
         raise InputError(f"{name}: got 0 features, expected at least one column")
     # The other byte order, as FITS and IDX files have it, would make a file that is refused when it is read.
@@ -528,15 +526,3 @@ def speed_of_bytes() -> float:
 def chunk_length(rows: Points, columns: Points) -> int:
     """Features per exact float32 product between two sets of rows."""
     return chunk_of(rows._reach, columns._reach)
-
-
-def _first_object(values: NDArray[Any], rows: ArrayLike) -> str:
-    """The first column of objects that holds something else than numbers, by the name that a frame gives it."""
-    if values.dtype != object:
-        return ""
-    for index, column in enumerate(values.T):
-        others = [entry for entry in column if not isinstance(entry, (int, float, np.number))]
-        if others:
-            names = getattr(rows, "columns", range(values.shape[1]))
-            return f", as column {names[index]!r} holds {others[0]!r:.40}"
-    return ""

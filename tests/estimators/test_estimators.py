@@ -350,6 +350,30 @@ def test_words_in_a_frame_are_named_with_what_encodes_them(dtype: Any) -> None:
     assert_allclose(make_pipeline(columns, KernelInterpolator()).fit(frame, y).predict(frame), y, atol=1e-9)
 
 
+_INTERVALS = pd.Series(pd.cut(np.arange(4.0), 2))
+_PERIODS = pd.Series(pd.period_range("2020-01", periods=4, freq="M"))
+
+
+@pytest.mark.parametrize("column", [_INTERVALS, _PERIODS], ids=["intervals", "periods"])
+def test_objects_of_pandas_are_named(column: Any) -> None:
+    """They were a TypeError of float(), without the column, and as classes of an unknown type."""
+    X, y = np.arange(4.0)[:, None], np.array([0.5, 1.5, 1.0, 0.0])
+    frame = pd.DataFrame({"a": X[:, 0], "bin": column})
+    message = (
+        r"^X: got dtype object, as column 'bin' holds (Interval|Period)\(.*, expected integers or floats"
+    )
+    for call in (KernelInterpolator().fit, kernelfit.solve, partial(kernelfit.leaderboard, baselines=False)):
+        with pytest.raises(InputError, match=message):
+            call(frame, y)
+    with pytest.raises(InputError, match=r"^y: got (Interval|Period)\(.*takes y\.astype\(str\)"):
+        KernelInterpolator().fit(X, column)
+    with pytest.raises(
+        InputError, match=r"^y: got labels such as (Interval|Period)\(.*; use y\.astype\(str\)"
+    ):
+        KernelClassifier().fit(X, column)
+    assert_array_equal(KernelClassifier().fit(X, column.astype(str)).predict(X), column.astype(str))
+
+
 class PolarsSeries:
     """What a column of polars has: a type that is not NumPy's, a shape, and no ndim."""
 

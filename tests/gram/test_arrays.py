@@ -91,6 +91,21 @@ def test_a_query_of_polars_is_to_be_collected():
             call()
 
 
+def test_integers_of_128_bits_of_polars_are_named():
+    """They were polars' own traceback: NumPy has no such type."""
+    parts = {"__module__": "polars.frame", "columns": ["a", "n"], "dtypes": ["Float64", "Int128"]}
+    frame = type("DataFrame", (), parts)()
+    column = type("Series", (), {"__module__": "polars.series", "dtype": "UInt128"})()
+    of_frame = (
+        r"^X: got Int128 in column 'n', .*; use X\.with_columns\(polars\.col\('n'\)\.cast\(polars\.Int64\)\)"
+    )
+    for call in (kernelfit.solve, KernelInterpolator().fit):
+        with pytest.raises(InputError, match=of_frame):
+            call(frame, np.ones(3))
+        with pytest.raises(InputError, match=r"^[yY]: got UInt128, .*; use [yY]\.cast\(polars\.Int64\)"):
+            call(np.eye(3), column)
+
+
 def test_objects_that_are_no_numbers_stay_objects():
     for values in (["a", "2"], [1 + 2j, 1.0], [object(), 1.0]):
         assert as_array(np.array(values, object), "X").dtype == object
