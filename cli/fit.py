@@ -9,7 +9,7 @@ import click
 
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import fit
-from kernelfit.experiments.leaderboard import ROWS
+from kernelfit.experiments.leaderboard import ROWS, Choices
 from kernelfit.report import leaderboard as report
 from kernelfit.storage import json_output
 
@@ -59,10 +59,7 @@ def command(
     line = command_line(context)
     fitted = fit(
         Experiment(**values),
-        kernels=kernels,
-        standardise=standardise,
-        rows=rows,
-        baselines=baselines,
+        Choices(kernels, standardise, rows, baselines),
         run_dir=run_dir,
         command=line,
         progress=terminal_progress(),

@@ -10,7 +10,7 @@ import click
 
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.fit import compare_experiment
-from kernelfit.experiments.leaderboard import ROWS
+from kernelfit.experiments.leaderboard import ROWS, Choices
 from kernelfit.kernels import KERNELS
 from kernelfit.report import figures, studies, study_figures
 from kernelfit.report import labels as report
@@ -77,14 +77,8 @@ def compare_kernels(
     At most --n rows (2,000 unless it is given) are drawn by the seed. kernelfit fit then solves all rows with the best.
     """
     json_output.check_target(json_target)
-    board = compare_experiment(
-        Experiment(**values),
-        kernels=kernels,
-        standardise=standardise,
-        rows=ROWS if n_train is None else n_train,
-        baselines=baselines,
-        progress=terminal_progress(),
-    )
+    choices = Choices(kernels, standardise, ROWS if n_train is None else n_train, baselines)
+    board = compare_experiment(Experiment(**values), choices, progress=terminal_progress())
     record = {**board.to_dict(), "command": command_line(context)}
     emit(record, json_target, leaderboard_report.table(record))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +12,7 @@ from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.experiments.comparison import Compared, Entry
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
-from kernelfit.experiments.leaderboard import ROWS, Leaderboard, Means, candidates, compare
+from kernelfit.experiments.leaderboard import Choices, Leaderboard, Means, compare
 from kernelfit.experiments.reproduction import Model
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import claim, difference
@@ -47,11 +47,8 @@ class Fitted:
 
 def fit(
     experiment: Experiment,
+    choices: Choices,
     *,
-    kernels: Sequence[str] | None = None,
-    standardise: bool | None = None,
-    rows: int = ROWS,
-    baselines: bool = True,
     run_dir: str | Path | None = None,
     command: str = "",
     progress: ProgressLike = None,
@@ -61,26 +58,18 @@ def fit(
     Parameters
     ----------
     experiment : its data, seed and machine count; its kernel and ridge are what is looked for
-    kernels, standardise, rows, baselines : see `kernelfit.leaderboard`
+    choices : what is compared
     run_dir : a folder for the run. A call that stopped continues there: models that were compared are not fitted again
 
     Raises
     ------
-    InputError : options that make no sense, or a folder that holds the comparison of other rows, or another run
+    InputError : features in the experiment, or a folder that holds the comparison of other rows, or another run
     DataError, and what `Experiment.run` raises
     """
     progress = _Once(as_progress(progress))
     folder = None if run_dir is None else _claimed(Path(run_dir))
     begun = None if folder is None or not _holds_run(folder) else _begun(folder, experiment)
-    board = compare_experiment(
-        experiment,
-        kernels=kernels,
-        standardise=standardise,
-        rows=rows,
-        baselines=baselines,
-        run_dir=folder,
-        progress=progress,
-    )
+    board = compare_experiment(experiment, choices, folder, progress)
     if begun is not None and begun.solver.ridge != board.winner.ridge == 0:
         board = _with_ridge(board, float(begun.solver.ridge), f"the run in {folder} took it", progress)
     try:
@@ -169,14 +158,7 @@ def _run(
 
 
 def compare_experiment(
-    experiment: Experiment,
-    *,
-    kernels: Sequence[str] | None = None,
-    standardise: bool | None = None,
-    rows: int = ROWS,
-    baselines: bool = True,
-    run_dir: Path | None = None,
-    progress: ProgressLike = None,
+    experiment: Experiment, choices: Choices, run_dir: Path | None = None, progress: ProgressLike = None
 ) -> Leaderboard:
     """Kernels compared on the data set of an experiment; with `run_dir` what was compared there is not fitted again."""
     if experiment.inputs.features:
@@ -186,28 +168,19 @@ def compare_experiment(
         )
     progress = as_progress(progress)
     solver, seed = experiment.solver, experiment.inputs.seed
-    chosen = candidates(kernels)
     dataset = experiment.inputs.load(progress)
     data = Compared.of(dataset)
     finished = None
     if run_dir is not None:
         about = {
-            "rows": min(rows, len(data.X)),
+            "rows": min(choices.rows, len(data.X)),
             "seed": seed,
             "data": "-".join(array_digest(part) for part in (data.X, data.y, data.X_test, data.y_test)),
             "version": version("kernelfit"),
         }
         finished = _finished(FinishedRows(run_dir), about)
-    return compare(
-        data,
-        chosen,
-        Means(seed, solver.threads, solver.memory),
-        standardise=standardise,
-        rows=rows,
-        baselines=baselines,
-        notes=Notes(progress, dataset.notes),
-        finished=finished,
-    )
+    means = Means(seed, solver.threads, solver.memory)
+    return compare(data, choices, means, Notes(progress, dataset.notes), finished)
 
 
 class _Once:

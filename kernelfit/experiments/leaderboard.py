@@ -68,6 +68,20 @@ Finished = Callable[[str, Callable[[], Entry]], Entry]
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What is compared, on how many rows and on which columns, as for `leaderboard`. Raises `InputError`."""
+
+    kernels: Sequence[str] | None = None
+    standardise: bool | None = None
+    rows: int = ROWS
+    baselines: bool = True
+
+    def __post_init__(self) -> None:
+        integer("rows", self.rows, 2)
+        candidates(self.kernels)
+
+
+@dataclass(frozen=True)
 class Means:
     """What the comparison may use, and the seed of its draws."""
 
@@ -168,37 +182,22 @@ def leaderboard(
     ------
     InputError : data or names that make no sense, or no kernel that can be solved
     """
+    choices = Choices(kernels, standardise, rows, baselines)
     data, notes = encoded(X, y, X_test, y_test, task)
-    return compare(
-        data,
-        candidates(kernels),
-        Means(seed, threads, memory),
-        standardise=standardise,
-        rows=rows,
-        baselines=baselines,
-        notes=Notes(as_progress(progress), notes),
-    )
+    return compare(data, choices, Means(seed, threads, memory), Notes(as_progress(progress), notes))
 
 
 def compare(
-    data: Compared,
-    chosen: Sequence[Candidate],
-    means: Means,
-    *,
-    standardise: bool | None = None,
-    rows: int = ROWS,
-    baselines: bool = True,
-    notes: Notes,
-    finished: Finished | None = None,
+    data: Compared, choices: Choices, means: Means, notes: Notes, finished: Finished | None = None
 ) -> Leaderboard:
     """`leaderboard` of data that is encoded; `finished(name, make)` gives an entry that is known, or makes it."""
-    integer("rows", rows, 2)
     take = finished or (lambda name, make: make())
-    drawn = data.drawn(rows, means.seed)
+    drawn = data.drawn(choices.rows, means.seed)
     progress = notes.progress
-    total = len(chosen) + (len(BASELINES) if baselines else 0)
+    chosen, standardise = candidates(choices.kernels), choices.standardise
+    baselines = BASELINES if choices.baselines else {}
     entries: list[Entry] = []
-    with progress.phase("compare", total, "models") as advance:
+    with progress.phase("compare", len(chosen) + len(baselines), "models") as advance:
         if standardise is None:
             standardise = _better_standardised(drawn, means, notes, take)
         columns = drawn.standardised() if standardise else drawn
@@ -207,11 +206,10 @@ def compare(
             name = f"{candidate.name}{of_columns}".replace("/", "-")
             entries.append(take(name, lambda c=candidate: _tried(c, columns, means, progress)))  # type: ignore[misc]
             advance(1)
-        if baselines:
-            for name, baseline in BASELINES.items():
-                entry = take(f"{name}{of_columns}", lambda f=baseline: f(columns, means.seed))  # type: ignore[misc]
-                entries.append(entry)
-                advance(1)
+        for name, baseline in baselines.items():
+            entry = take(f"{name}{of_columns}", lambda f=baseline: f(columns, means.seed))  # type: ignore[misc]
+            entries.append(entry)
+            advance(1)
     entries.sort(key=lambda entry: (entry.failed is not None, entry.ranked))
     best = next((entry for entry in entries if entry.library == "kernelfit" and entry.failed is None), None)
     if best is None:

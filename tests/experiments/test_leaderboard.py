@@ -20,7 +20,7 @@ from kernelfit.errors import InputError
 from kernelfit.experiments import baselines as baselines_module
 from kernelfit.experiments.comparison import Compared, Entry, encoded
 from kernelfit.experiments.fit import LEADERBOARD, compare_experiment, fit
-from kernelfit.experiments.leaderboard import CANDIDATES, Leaderboard
+from kernelfit.experiments.leaderboard import CANDIDATES, Choices, Leaderboard
 from kernelfit.progress import Silent
 from kernelfit.runs.folder import Run
 
@@ -357,20 +357,19 @@ def test_a_winner_without_a_ridge_gets_one_where_all_rows_need_it(tmp_path: Path
     X = np.random.default_rng(0).random((400, 1))
     y = np.exp(-200 * (X - 0.1 * np.arange(11)) ** 2) @ np.random.default_rng(1).standard_normal(11)
     np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X[:5], y_test=y[:5])
-    options: dict[str, Any] = {"kernels": ["gaussian"], "rows": 20, "baselines": False, "standardise": False}
+    choices = Choices(["gaussian"], standardise=False, rows=20, baselines=False)
     progress = Silent()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "kernelfit.experiments.leaderboard._settled", lambda _c, _d, model, *_: replace(model, ridge=0.0)
         )
-        options |= {"run_dir": tmp_path / "out"}
         with pytest.MonkeyPatch.context() as kill:
             kill.setattr(Run, "finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
             with pytest.raises(KeyboardInterrupt):
-                fit(Experiment(tmp_path / "rows.npz"), **options, progress=progress)
+                fit(Experiment(tmp_path / "rows.npz"), choices, run_dir=tmp_path / "out", progress=progress)
         assert any(note.startswith("no ridge was chosen") for note in progress.notes)
         progress = Silent()
-        fitted = fit(Experiment(tmp_path / "rows.npz"), **options, progress=progress)
+        fitted = fit(Experiment(tmp_path / "rows.npz"), choices, run_dir=tmp_path / "out", progress=progress)
     assert fitted.board.winner.ridge > 0
     assert any(f"the run in {tmp_path / 'out'} took it" in note for note in progress.notes)
     assert Experiment.load(tmp_path / "out").solution.ridge == fitted.board.winner.ridge
@@ -393,11 +392,11 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
     X, y, X_test, y_test = regression
     np.savez(tmp_path / "rows.npz", X_train=X, y_train=y, X_test=X_test, y_test=y_test)
     experiment, out = Experiment(tmp_path / "rows.npz"), tmp_path / "out"
-    options: dict[str, Any] = {"kernels": FEW, "baselines": False, "run_dir": out}
+    choices = Choices(FEW, baselines=False)
     with monkeypatch.context() as patch:
         patch.setattr(Experiment, "run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
-            fit(experiment, **options)
+            fit(experiment, choices, run_dir=out)
     assert sorted(path.name for path in (out / "rows").iterdir()) == [
         "gaussian-raw.json",
         "gaussian.json",
@@ -405,10 +404,10 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
         "ntk.json",
     ]
     with pytest.raises(InputError, match=r"gaussian\.json was computed with .*seed 0, not 1"):
-        fit(Experiment(tmp_path / "rows.npz", seed=1), **options)
+        fit(Experiment(tmp_path / "rows.npz", seed=1), choices, run_dir=out)
     with monkeypatch.context() as patch:
         patch.setattr("kernelfit.experiments.leaderboard.solve", None)  # nothing is compared again
-        fitted = fit(experiment, **options)
+        fitted = fit(experiment, choices, run_dir=out)
     assert fitted.result is not None
     assert fitted.result.record["loo_rmse"] == pytest.approx(fitted.board.best.loo_rmse, rel=1e-6)
     assert fitted.result.record["test_rmse"] == pytest.approx(fitted.board.best.test_rmse, rel=1e-6)
@@ -418,14 +417,14 @@ def test_fit_stores_the_run_and_resumes_the_comparison(
     exec("\n".join(fitted.board.code()), names)
     np.testing.assert_allclose(stored.scores(X_test)[:, 0], names["model"].predict(X_test), rtol=1e-9)
     with pytest.raises(InputError, match="holds a finished run"):
-        fit(experiment, **options)
+        fit(experiment, choices, run_dir=out)
     record = fitted.result.record
     for lost in ((LEADERBOARD,), (LEADERBOARD, "result.json")):  # as a kill after the solution leaves it
         for name in lost:
             (out / name).unlink()
         with pytest.raises(InputError, match=r"^run_dir: .* holds a run whose kernel is "):
-            fit(experiment, **{**options, "kernels": ["linear"]})
-        again = fit(experiment, **options)
+            fit(experiment, Choices(["linear"], baselines=False), run_dir=out)
+        again = fit(experiment, choices, run_dir=out)
         assert again.result is not None
         assert again.result.record["loo_rmse"] == record["loo_rmse"]
         assert (out / LEADERBOARD).is_file()
@@ -449,7 +448,7 @@ def test_the_run_of_another_command_is_refused_before_the_comparison(
     out = tmp_path / "out"
     Experiment(tmp_path / "rows.npz", **changes).run(out)
     with pytest.raises(InputError, match=rf"^run_dir: .* holds a run whose {different}.*; name a new folder"):
-        fit(Experiment(tmp_path / "rows.npz"), kernels=["gaussian"], baselines=False, run_dir=out)
+        fit(Experiment(tmp_path / "rows.npz"), Choices(["gaussian"], baselines=False), run_dir=out)
     assert not (out / "rows").exists()
 
 
@@ -466,10 +465,7 @@ def test_baselines_of_standardised_columns_do_not_stand_for_those_of_columns_as_
         next(
             entry.loo_rmse
             for entry in compare_experiment(
-                Experiment(tmp_path / "rows.npz"),
-                kernels=["linear"],
-                standardise=standardise,
-                run_dir=tmp_path,
+                Experiment(tmp_path / "rows.npz"), Choices(["linear"], standardise), run_dir=tmp_path
             ).entries
             if entry.name == "Ridge"
         )
@@ -481,7 +477,7 @@ def test_baselines_of_standardised_columns_do_not_stand_for_those_of_columns_as_
 def test_features_of_an_experiment_are_not_left_out_of_the_comparison_in_silence() -> None:
     experiment = Experiment("digits", n_train=40, n_test=10, features="gabor")
     with pytest.raises(InputError, match="features: got 'gabor', expected none"):
-        fit(experiment, kernels=["gaussian"], baselines=False)
+        fit(experiment, Choices(["gaussian"], baselines=False))
 
 
 def test_a_missing_label_is_named() -> None:
