@@ -129,11 +129,11 @@ def plan(
         return None
 
 
-def in_core(capacity: int, precision: str = "float64") -> Callable[[int], bool]:
-    """Whether n rows fit into `capacity` bytes with their factor."""
+def in_core(capacity: int) -> Callable[[int], bool]:
+    """Whether n rows fit into `capacity` bytes with their factor in float64."""
 
     def fits(n: int) -> bool:
-        made = plan(n, capacity, precision)
+        made = plan(n, capacity)
         return made is not None and made.in_core
 
     return fits
@@ -164,10 +164,10 @@ def products(device: Any, arithmetic: str, order: int) -> Iterator[Callable[[], 
         device.slab.release(mark)
 
 
-def gemm_rate(device: Any, arithmetic: str, order: int, repeats: int = 5) -> float:
-    """Median flop/s of a few products: at the clock that a device has for a moment."""
+def gemm_rate(device: Any, arithmetic: str, order: int) -> float:
+    """Median flop/s of five products: at the clock that a device has for a moment."""
     with products(device, arithmetic, order) as product:
-        return 2.0 * order**3 / seconds_of(device, product, repeats)
+        return 2.0 * order**3 / seconds_of(device, product, 5)
 
 
 def sustained_gemm_rate(device: Any, arithmetic: str, order: int, seconds: float) -> float:

@@ -221,11 +221,6 @@ class Recipe:
         """Whether images change from epoch to epoch."""
         return self.crop or self.augment
 
-    @property
-    def uncorrupted(self) -> Recipe:
-        """The same run on the true data."""
-        return dataclasses.replace(self, corruption="true", p=1.0)
-
     def to_json(self) -> dict[str, Any]:
         """The fields; those that were added later only where they differ from their default, so that the keys of older
         runs stay."""

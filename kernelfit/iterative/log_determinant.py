@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -63,7 +62,6 @@ def estimate_log_determinant(
     preconditioner: Preconditioner,
     probes: int,
     seed: int = 0,
-    observe: Callable[[int], Any] = lambda step: None,
     *,
     width: int = MAX_STEPS,
     roundoff: float = 0.0,
@@ -76,7 +74,7 @@ def estimate_log_determinant(
     """
     random, count = np.random.default_rng([seed, _STREAM]), max(probes, 2)
     parts = [
-        _quadratures(multiply, preconditioner, preconditioner.sample(random, len(part)), count, observe)
+        _quadratures(multiply, preconditioner, preconditioner.sample(random, len(part)), count)
         for part in np.array_split(np.arange(count), -(-count // max(width, 2)))
     ]
     values, changes = (
@@ -107,11 +105,7 @@ class _Quadratures:
 
 
 def _quadratures(
-    multiply: Callable[[Float], Float],
-    preconditioner: Preconditioner,
-    residual: Float,
-    probes: int,
-    observe: Callable[[int], Any],
+    multiply: Callable[[Float], Float], preconditioner: Preconditioner, residual: Float, probes: int
 ) -> _Quadratures:
     """Of M^1/2 x (n, c), some of all `probes`."""
     n, count = residual.shape
@@ -131,7 +125,6 @@ def _quadratures(
         before, energy = energy, _dots(residual, preconditioned)
         ratios[step - 1, live] = ratio = energy / before
         direction = preconditioned + ratio * direction
-        observe(step)
         open_ = energy > _NOTHING * n
         look = step % _LOOK == 0 or step == MAX_STEPS or not open_.any()
         if look or not open_.all():

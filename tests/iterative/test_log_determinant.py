@@ -25,7 +25,6 @@ def test_a_probe_that_is_solved_settles_no_other(rng: np.random.Generator) -> No
         identity,  # type: ignore[arg-type]
         probes,
         4,
-        lambda step: None,
     )
     assert found.settled
     assert found.steps > 1

@@ -64,15 +64,13 @@ def _last(calls: list[Call], logits: Tensor) -> tuple[nn.Linear, Tensor]:
     raise InputError("model: no linear layer gives its logits, expected one that does")
 
 
-def tangent_gram(
-    model: nn.Module, inputs: Tensor, *, dtype: torch.dtype = torch.float64
-) -> NDArray[np.float64]:
+def tangent_gram(model: nn.Module, inputs: Tensor) -> NDArray[np.float64]:
     """The empirical tangent kernel's Gram (n, n) of `inputs` (n, c, h, w), over all trainable parameters.
 
     `jacobian_gram` for any network; multilayer perceptrons take the closed form of `dense_gram`.
     """
-    net = copy.deepcopy(model).to(dtype).eval()
-    gram: NDArray[np.float64] = _gram(net, inputs.to(dtype))
+    net = copy.deepcopy(model).double().eval()
+    gram: NDArray[np.float64] = _gram(net, inputs.double())
     return gram
 
 

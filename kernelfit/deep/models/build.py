@@ -188,8 +188,3 @@ def wheels(version: str) -> str:
     """Where torch of this version came from, and where a torchvision that fits it is: `2.8.0+cpu` from .../whl/cpu."""
     build = version.partition("+")[2]
     return f"https://download.pytorch.org/whl/{build}" if build else "https://pypi.org/simple"
-
-
-def count_parameters(model: nn.Module) -> int:
-    """Trainable numbers."""
-    return sum(parameter.numel() for parameter in model.parameters())

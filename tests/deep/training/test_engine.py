@@ -662,7 +662,7 @@ def test_a_sweep_runs_each_recipe_once(tmp_path, monkeypatch):
 def test_pixel_corruptions_act_on_the_crop_before_whitening():
     recipe = tiny(corruption="shuffled-pixels", side=6)
     shuffled = load_resident([recipe], CPU).train_inputs[0].flatten(1)
-    true = load_resident([recipe.uncorrupted], CPU).train_inputs[0].flatten(1)
+    true = load_resident([tiny(side=6)], CPU).train_inputs[0].flatten(1)
     assert shuffled.shape == (150, 36)
     torch.testing.assert_close(shuffled.sort(1).values, true.sort(1).values, rtol=1e-4, atol=1e-4)
     moved = [int((true[:, k, None] - shuffled).abs().sum(0).argmin()) for k in range(36)]
