@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from kernelfit.arguments import column_names, in_order
+from kernelfit.datasets.categories import listed
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
 from kernelfit.experiments.new_row_checks import require_units_alike
 from kernelfit.experiments.specs import Inputs
 from kernelfit.experiments.standardisation import Standardisation
 from kernelfit.gram.arrays import (
+    as_array,
     as_numbers,
     is_sparse,
     refuse_dates,
@@ -129,6 +131,8 @@ class Result:
         progress = Recorded(as_progress(progress), self.solution.notes)
         # The columns of a table are never scaled, and found by their names.
         if self.table is None or column_names(rows) is None:
+            if self.table is not None:
+                _require_names(rows, self.table, progress)
             values = _entries(rows)
             require_units_alike("rows", "", values, values.dtype == np.uint8, self, progress)
         rows = self.corrupted(self._encoded(rows, progress), "rows", progress)
@@ -308,6 +312,18 @@ class Result:
             except StorageError as error:
                 progress.note(f"the features' weights are not stored: {error}")
         return self._weights
+
+
+def _require_names(rows: Any, table: TableColumns, progress: Progress) -> None:
+    """Raise `InputError` for words and records whose columns have no names; note the order of numbers beside words."""
+    array = np.empty((0, 0)) if is_sparse(rows) else as_array(rows, "rows")
+    if array.dtype.kind in "OUS" and (table.of_words or array.ndim == 1):
+        raise InputError(
+            f"rows: got {'records' if array.ndim == 1 else 'words'} without names of columns, expected a frame with "
+            f"the columns {listed(table.features)}; use pandas.DataFrame(rows, columns=[...]) with these names"
+        )
+    if table.of_words:
+        progress.note(f"rows: without names, taken as encoded columns in the order {listed(table.names)}")
 
 
 def _entries(rows: Any) -> Array:

@@ -97,6 +97,25 @@ def test_dates_and_large_integers_beside_words_are_not_numbers(frame: pd.DataFra
         result.predict(lazy)
 
 
+def test_words_without_names_of_columns_want_a_frame(frame: pd.DataFrame, run: Path) -> None:
+    """They were to be encoded by scikit-learn, which puts words before numbers: of as many columns, in silence."""
+    result, columns = Experiment.load(run), ["a", "word", "b"]
+    message = r"^rows: got (words|records) without names of columns, expected a frame with the columns a, word, b; use"
+    for rows in (frame[columns].to_numpy(), frame[columns].to_dict("records"), frame[columns].iloc[0]):
+        with pytest.raises(InputError, match=message):
+            result.predict(rows)
+    expected = result.predict(frame[columns])
+    assert_allclose(
+        result.predict(pd.DataFrame(frame[columns].to_dict("records"), columns=columns)), expected
+    )
+    assert not any("without names" in note for note in result.solution.notes)
+    words = np.stack([frame["word"] == word for word in ("blue", "red")], axis=1)
+    assert_allclose(result.predict(np.hstack([frame[["a", "b"]], words])), expected)
+    assert "rows: without names, taken as encoded columns in the order a, b, word=blue, word=red" in (
+        result.solution.notes
+    )
+
+
 def test_the_runs_own_predictions_have_no_such_note(run: Path) -> None:
     result = Experiment.load(run)
     result.predict(np.zeros((1, 4)))
