@@ -155,6 +155,10 @@ class Descriptions:
         if isinstance(value, property):
             return f"property {self.of(value.fget)}"
         if isinstance(
+            value, functools.cached_property
+        ):  # which from Python 3.13 on knows the name of its module
+            return f"cached property {self.of(value.func)}"
+        if isinstance(
             value, np.ufunc
         ):  # those that `frompyfunc` makes hold their function, which nothing names
             return f"ufunc {value.__name__} {self._all(filter(callable, gc.get_referents(value)))}"

@@ -37,7 +37,7 @@ from kernelfit.storage import journal
 from kernelfit.storage.disk import DiskPanels
 from kernelfit.storage.folders import make_folder, scratch_folder
 from kernelfit.storage.journal import Checksums, Journal, PanelRecord
-from kernelfit.storage.panel_file import PanelFile
+from kernelfit.storage.panel_file import PanelFile, may_hold_panels
 from kernelfit.storage.panels import PanelStore, RamPanels
 from kernelfit.storage.regular import require_regular
 from kernelfit.storage.write_behind import WriteBehind
@@ -79,7 +79,7 @@ class Run:
         folder, made = make_folder(folder)
         lock = None
         try:
-            for path in (folder / JOURNAL, folder / LOCK):
+            for path in (folder / name for name in (JOURNAL, LOCK, FACTOR, ITERATION)):
                 if path.is_file() and not _may_be_left(path):
                     raise StorageError(f"{path}: is no file of a run, and would be lost; name another folder")
             lock = FolderLock(folder / LOCK)
@@ -280,11 +280,17 @@ def _may_be_left(path: Path) -> bool:
     """Whether a start that was killed may have left this file: one of the user's own would be written over."""
     if not path.is_file():
         return False
-    if path.name == JOURNAL and not path.is_symlink():  # links are replaced, what they point to stays
+    if path.is_symlink():  # links are replaced, what they point to stays
+        return path.name in (FACTOR, JOURNAL, LOCK, GRAM, ASKED)
+    if path.name == JOURNAL:
         return path.stat().st_size == 0 or journal.read(path).header is not None
-    if path.name == LOCK and not path.is_symlink():  # holds the number of a process
+    if path.name == LOCK:  # holds the number of a process
         return not path.read_bytes().strip(b"0123456789\n")
-    return path.name in (FACTOR, JOURNAL, LOCK, GRAM, ASKED) or path.name.startswith(_UNFINISHED)
+    if path.name == FACTOR:
+        return may_hold_panels(path)
+    if path.name == ASKED:
+        return path.read_bytes().startswith(b"{") and b'"experiment"' in path.read_bytes()
+    return path.name == GRAM or path.name.startswith(_UNFINISHED)
 
 
 def _sweep(folder: Path) -> None:

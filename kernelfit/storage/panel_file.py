@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -30,6 +31,7 @@ _ALIGNMENT = 4096
 # One system call moves at most 2 GiB on Linux.
 _LARGEST_TRANSFER = 2**30
 _LARGEST_ZEROS = 2**20
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # What musl answers where the file system cannot reserve, such as NFS before 4.2 and FUSE; glibc writes there itself.
 _NO_RESERVATION = (errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
@@ -149,6 +151,19 @@ class PanelFile:
                     f"{self.path}: ended at byte {offset + done}, {len(view) - done} more expected; truncated?"
                 )
             done += moved
+
+
+def may_hold_panels(path: Path) -> bool:
+    """Whether a file is one of panels, or what is left of one whose blocks were reserved and no more."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if not head.strip(b"\0"):
+        return True
+    try:
+        with h5py.File(path, "r") as opened:
+            return list(opened) == ["panels"]
+    except OSError:
+        return head == _SIGNATURE  # HDF5 that was written in part
 
 
 def _preadv(descriptor: int, views: list[memoryview], offset: int) -> int:

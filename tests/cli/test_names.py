@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from kernelfit.cli import root
 from kernelfit.cli.network_options import weight_decay
+
+needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reason="torch is missing")
 
 
 @pytest.mark.parametrize(
@@ -20,7 +24,7 @@ from kernelfit.cli.network_options import weight_decay
         ("datasets show digts", "'NAME': got 'digts', expected one of digits,"),
         ("datasets path digts", "did you mean 'digits'?"),
         ("features show gabro", "did you mean 'gabor'?"),
-        ("deep train --model mlp-1x51", "did you mean 'mlp-1x512'?"),
+        pytest.param("deep train --model mlp-1x51", "did you mean 'mlp-1x512'?", marks=needs_torch),
         ("features shwo", "Did you mean 'show'?"),
         ("study norms --kernels gaussian,gausian", "'--kernels': got 'gausian', expected one of gaussian,"),
         ("study inputs --maps none,gabro", "'--maps': got 'gabro', expected one of none, gabor,"),

@@ -554,7 +554,15 @@ def test_a_thread_count_that_is_none_leaves_the_run_unlocked(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("journal", b"mine\n"), ("lock", b"mine\n"), ("journal.md", b""), ("lock.txt", b"1\n")],
+    [
+        ("journal", b"mine\n"),
+        ("lock", b"mine\n"),
+        ("journal.md", b""),
+        ("lock.txt", b"1\n"),
+        ("factor.h5", b"mine\n"),
+        ("asked.json", b'{"mine": 1}'),
+        ("iteration.h5", b"mine\n"),
+    ],
 )
 def test_a_folder_with_a_file_of_the_users_own_is_not_vacant(
     tmp_path: Path, name: str, content: bytes
@@ -566,7 +574,19 @@ def test_a_folder_with_a_file_of_the_users_own_is_not_vacant(
     assert not run_folder.is_vacant(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["journal", "lock"])
+def test_a_factor_of_the_users_own_is_told_from_what_a_killed_start_left(tmp_path: Path) -> None:
+    kernelfit.solve(**problem(), run_dir=tmp_path / "run")
+    whole, folder = (tmp_path / "run" / "factor.h5").read_bytes(), tmp_path / "left"
+    folder.mkdir()
+    for left in (b"", bytes(4096), whole, whole[:100]):
+        (folder / "factor.h5").write_bytes(left)
+        assert run_folder.is_vacant(folder)
+    with h5py.File(folder / "factor.h5", "w") as file:
+        file["mine"] = np.ones(3)
+    assert not run_folder.is_vacant(folder)
+
+
+@pytest.mark.parametrize("name", ["journal", "lock", "factor.h5", "iteration.h5"])
 def test_a_file_of_the_users_own_is_not_written_over(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine\n")
     with pytest.raises(StorageError, match=rf"{name}: is no file of a run, and would be lost; name another"):
