@@ -15,7 +15,7 @@ from kernelfit.typing import Float
 
 
 def one_hot(codes: NDArray[np.int64], n_classes: int) -> Float:
-    """Class codes (n,) in 0..n_classes-1 as rows of the identity, (n, n_classes)."""
+    """Class codes (n,) in 0..n_classes-1 as rows of the identity, (n, n_classes). Raises `InputError` for others."""
     known = numbers("codes", codes, (1,))
     integer("n_classes", n_classes, 1, 2**31 - 1)
     if known.size and (known.dtype.kind not in "ui" or not 0 <= known.min() <= known.max() < n_classes):

@@ -32,7 +32,7 @@ def corrupt_labels(y: NDArray[np.int64], p: float, n_classes: int, seed: int) ->
 
     The drawn class may be the true one, so a fraction p (1 - 1/c) of the labels changes (0.9 p for ten
     classes). For one seed the corrupted labels at p are among those at any larger p, and the labels of the
-    first rows do not depend on how many rows follow.
+    first rows do not depend on how many rows follow. Raises `InputError`.
     """
     if not 0 <= p <= 1:
         raise InputError(f"p: got {p}, expected a share from 0 to 1")

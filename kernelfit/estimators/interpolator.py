@@ -85,6 +85,7 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         With `return_std` also the standard deviation of the Gaussian process whose mean f is, of the shape of f; with
         `return_cov` its covariance (m, m) or (m, m, c). They need the factor: keep_factor=True. They are those of
         `sklearn.gaussian_process.GaussianProcessRegressor(alpha=ridge, optimizer=None)`.
+        Raises `InputError` for rows that do not fit, and without a factor.
         """
         if not (return_std or return_cov):
             return as_given(self._scores(X), X)

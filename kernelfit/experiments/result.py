@@ -238,7 +238,10 @@ class Result:
         return np.asarray(deviations).reshape(len(deviations), -1)
 
     def decided(self, scores: Float) -> Array:
-        """The class of the largest score in each row by name, (m,); for regression the scores as they are."""
+        """The class of the largest score in each row by name, (m,); for regression the scores as they are.
+
+        Raises `InputError` for scores of another number of classes.
+        """
         if self.classes is None:
             return scores
         if scores.shape[1] != len(self.classes):

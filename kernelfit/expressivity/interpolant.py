@@ -81,7 +81,7 @@ class Lemma1:
 
 
 def lemma1(x: NDArray, b: NDArray) -> Lemma1:
-    """Eigenvalue and singular value of the matrix of Lemma 1, formed densely: for n up to 5000."""
+    """Eigenvalue and singular value of the matrix of Lemma 1, formed densely. Raises `InputError` for n > 5,000."""
     if len(x) > 5000:
         raise InputError(
             f"x: got {len(x)} points, expected at most 5000 (the matrix is formed); pass a subset"

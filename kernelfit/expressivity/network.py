@@ -99,7 +99,10 @@ class Network:
         return len(self.a) + sum(layer.bias.size + layer.weight.size + layer.stored for layer in self.layers)
 
     def predict(self, X: NDArray) -> NDArray:
-        """Outputs (n,) or (n, c) for X (n, d), by running every layer on blocks of rows."""
+        """Outputs (n,) or (n, c) for X (n, d), by running every layer on blocks of rows.
+
+        Raises `InputError` for rows of another width than those that were fitted.
+        """
         X = check_rows(X)
         if X.shape[1] != len(self.a):
             raise InputError(f"X: got {X.shape[1]} columns, expected {len(self.a)} as in the fitted sample")

@@ -57,7 +57,7 @@ def summary(name: str) -> str:
 
 
 def feature_class(name: str) -> type[ImageFeatures]:
-    """The transformer called `name`, imported on use."""
+    """The transformer called `name`, imported on use. Raises `InputError` for an unknown name."""
     if not isinstance(name, str) or name not in REGISTRY:
         raise InputError(
             f"features: got {name!r}, expected one of {', '.join(REGISTRY)}{suggestion(name, REGISTRY)}"

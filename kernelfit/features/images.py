@@ -35,7 +35,7 @@ def infer_shape(d: int) -> ImageShape:
 
 
 def check_shape(image_shape: Any, d: int) -> ImageShape:
-    """`image_shape` as (height, width, channels) with product d; None is inferred."""
+    """`image_shape` as (height, width, channels) with product d; None is inferred. Raises `InputError`."""
     if image_shape is None:
         return infer_shape(d)
     shape = tuple(image_shape) if isinstance(image_shape, Sequence) or np.ndim(image_shape) == 1 else ()

@@ -119,7 +119,8 @@ def make(
 ) -> ImageFeatures:
     """The feature map `name` for images of a data set; `given` options as values or as text to parse.
 
-    `scale` is left out where the features do not depend on it. An option that the feature map lacks is an error.
+    `scale` is left out where the features do not depend on it. Raises `InputError` for an option that the
+    feature map lacks.
     """
     known = options(name)
     chosen = {}
@@ -136,7 +137,7 @@ def make(
 
 
 def pairs(texts: tuple[str, ...]) -> dict[str, str]:
-    """`("stride=3", "power=1")` as a mapping; each name once, however it is spelt."""
+    """`("stride=3", "power=1")` as a mapping; each name once, however it is spelt. Raises `InputError`."""
     mapping: dict[str, str] = {}
     for text in texts:
         key, equals, value = text.partition("=")

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from kernelfit.arguments import integer
 from kernelfit.errors import InputError
 from kernelfit.features.images import Float32, ImageFeatures, RowTask
-from kernelfit.progress import ProgressLike, as_progress
+from kernelfit.progress import Silent
 
 
 class StreamingImageFeatures(ImageFeatures):
@@ -65,16 +65,12 @@ class StreamingImageFeatures(ImageFeatures):
             yield self.columns(start, stop), self.filter_block(rows, start, stop)
 
     def filter_block(
-        self,
-        X: NDArray[Any],
-        start: int,
-        stop: int,
-        out: NDArray[Any] | None = None,
-        progress: ProgressLike = None,
+        self, X: NDArray[Any], start: int, stop: int, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Z[:, columns(start, stop)] for rows X that were validated already.
 
         `out`, if given, receives the block: C-ordered float32, or, where `step_` is set, uint8: Z / step_.
+        Raises `InputError` for another.
         """
         shape = (len(X), self.features_per_filter * (stop - start))
         dtypes = (np.float32, np.uint8) if self.step_ else (np.float32,)
@@ -83,7 +79,7 @@ class StreamingImageFeatures(ImageFeatures):
         elif out.shape != shape or out.dtype not in dtypes or not out.flags.c_contiguous:
             names = " or ".join(np.dtype(dtype).name for dtype in dtypes)
             raise InputError(f"out: got {out.dtype} {out.shape}, expected C-ordered {names} {shape}")
-        self._compute(self._block_task(start, stop), X, out, as_progress(progress))
+        self._compute(self._block_task(start, stop), X, out, Silent())
         return out
 
     def _task(self) -> RowTask:

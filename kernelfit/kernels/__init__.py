@@ -74,7 +74,7 @@ KERNELS: dict[str, type[Kernel]] = {family.name: family for family in FAMILIES i
 
 
 def named(name: str) -> type[Kernel]:
-    """The class of that name, or of that alias; an unknown name is an error that suggests the nearest."""
+    """The class of that name, or of that alias; `InputError` for others suggests the nearest."""
     if not isinstance(name, str):
         raise InputError(
             f"kernel: got {shown(name)}, expected the name of a kernel, one of {', '.join(KERNELS)}"
@@ -89,7 +89,10 @@ def named(name: str) -> type[Kernel]:
 
 
 def own_kernel(kernel: Any, parameters: Mapping[str, Any] | None = None) -> Kernel:
-    """The kernel that a callable of the user's stands for: one of scikit-learn's objects, or k(x, y, **parameters)."""
+    """The kernel that a callable of the user's stands for: one of scikit-learn's objects, or k(x, y, **parameters).
+
+    Raises `InputError` for parameters beside an object that has its own.
+    """
     if is_sklearn_kernel(kernel):
         if parameters:
             raise InputError(
@@ -116,7 +119,10 @@ def _parameters(name: str) -> dict[str, Any]:
 
 
 def build(name: str, **parameters: Any) -> Kernel:
-    """The kernel of that name; parameters left out take their defaults."""
+    """The kernel of that name; parameters left out take their defaults.
+
+    Raises `InputError` for an unknown name or parameter, and where one without a default is left out.
+    """
     family = named(name)
     known = _parameters(family.name)
     for parameter in parameters:

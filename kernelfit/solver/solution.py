@@ -303,7 +303,7 @@ class Solution:
         """log p(Y | X) of the Gaussian process of covariance k and noise of variance ridge / w_i, summed over targets.
 
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
-        Of conjugate gradients the determinant is an estimate, with a note.
+        Of conjugate gradients the determinant is an estimate, with a note. Raises `InputError` where K has no inverse.
         """
         n, c = self.targets.shape
         #: log det and the number of rows that took part, of every target
@@ -331,6 +331,7 @@ class Solution:
 
         Conjugate gradients estimate it by `probes` random vectors (32 by default), with a standard deviation
         (`kernelfit.iterative.log_determinant`); that of a factor is exact.
+        Raises `InputError` for a solution of several ridges, and where K has no inverse.
         """
         if probes is not None:
             integer("probes", probes, 2, MAX_PROBES)
@@ -362,7 +363,10 @@ class Solution:
         return Interpolant(self.problem, self.alpha, self.weights, self.factor, self.threads, self.prepared)
 
     def score(self, X: ArrayLike, Y: ArrayLike) -> float:
-        """The coefficient of determination R^2 of the predictions, as `sklearn.metrics.r2_score`."""
+        """The coefficient of determination R^2 of the predictions, as `sklearn.metrics.r2_score`.
+
+        Raises `InputError` for rows that `predict` refuses, and for Y with other rows or columns than predictions have.
+        """
         from sklearn.metrics import r2_score
 
         predicted = self.predict(X)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from numpy.typing import ArrayLike, NDArray
 
 from kernelfit.errors import InputError
-from kernelfit.progress import ProgressLike
 
 if TYPE_CHECKING:  # scikit-learn comes with it
     from kernelfit.features.images import ImageFeatures
@@ -66,12 +65,7 @@ class StreamingFeatures(Protocol):
         ...
 
     def filter_block(
-        self,
-        X: NDArray[Any],
-        start: int,
-        stop: int,
-        out: NDArray[Any] | None = None,
-        progress: ProgressLike = None,
+        self, X: NDArray[Any], start: int, stop: int, out: NDArray[Any] | None = None
     ) -> NDArray[Any]:
         """Z[:, columns(start, stop)] of validated rows, with the same bits in every block; into `out` if given:
         C-ordered float32, or uint8 (Z / step_) where `step_` is set."""

@@ -248,7 +248,7 @@ def ask_complexity(study: Study) -> dict[str, Any]:
 def ask_curve(
     study: Study, sizes: Sequence[int] | None = None, seeds: Sequence[int] = (0,)
 ) -> dict[str, Any]:
-    """Test error, norm and time against n; see `kernelfit.study.curve`."""
+    """Test error, norm and time against n; see `kernelfit.study.curve`. Raises `InputError` for sizes above n."""
     _interpolating(study)
     rows, name = _kernel_rows(study)
     wanted = curve.sizes_up_to(rows.n) if sizes is None else sorted({int(size) for size in sizes})

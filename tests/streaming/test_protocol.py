@@ -74,11 +74,11 @@ def test_sums_are_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     cls: Any = feature_class(NAME)
     compute, blocks = cls.filter_block, []
 
-    def stopped(self: Any, X: Any, start: int, stop: int, out: Any = None, progress: Any = None) -> Any:
+    def stopped(self: Any, X: Any, start: int, stop: int, out: Any = None) -> Any:
         blocks.append(start)
         if start == 45:
             raise KeyboardInterrupt
-        return compute(self, X, start, stop, out, progress)
+        return compute(self, X, start, stop, out)
 
     monkeypatch.setattr(cls, "filter_block", stopped)
     given: dict[str, Any] = {"per_block": 9, "checkpoint": tmp_path / "sums.h5", "checkpoint_share": np.inf}
