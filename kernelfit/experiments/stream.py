@@ -107,7 +107,7 @@ def stream(
     rows = dataset.X_train
     ridge = 0.0 if solver.chooses_ridge else float(solver.ridge)
     try:
-        _, targets, kept, _ = drop_duplicates(Points(rows), targets, ridge, notes.add)
+        targets, kept = drop_duplicates(Points(rows), targets, ridge, notes.add)
         rows = rows[kept] if len(kept) < len(rows) else rows
     except DuplicateRowsError as error:
         if not solver.chooses_ridge:

@@ -93,22 +93,21 @@ def listed(groups: tuple[tuple[int, ...], ...]) -> str:
 
 def drop_duplicates(
     points: Points, targets: Float, ridge: float, note: Callable[[str], None]
-) -> tuple[Points, Float, NDArray[np.int64], Duplicates]:
-    """Rows, targets, their indices, and the duplicates: with ridge = 0 equal rows make K singular.
+) -> tuple[Float, NDArray[np.int64]]:
+    """Targets (m, c) of the rows (m,) that are kept: with ridge = 0 equal rows make K singular, and the first stays.
 
-    Conflicting targets are an error, of others the first row is kept, with a line to `note`.
+    What is left out is a line to `note`. Raises `DuplicateRowsError` where equal rows have different targets.
     """
     kept = np.arange(points.shape[0])
     if ridge > 0:
-        return points, targets, kept, Duplicates(())
+        return targets, kept
     duplicates = find_duplicates(points)
     if not duplicates.groups:
-        return points, targets, kept, duplicates
+        return targets, kept
     refuse_conflicts(duplicates, targets)
     note(duplicates.summary())
     kept = np.setdiff1d(kept, duplicates.dropped)
-    distinct = points.take(kept)
-    return distinct, np.ascontiguousarray(targets[kept]), kept, duplicates
+    return np.ascontiguousarray(targets[kept]), kept
 
 
 def nearest_neighbour(points: Points, row: int) -> tuple[int, float]:

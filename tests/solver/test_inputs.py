@@ -13,6 +13,7 @@ from kernelfit.gram.points import Points
 from kernelfit.solver.inputs import (
     Duplicates,
     as_targets,
+    drop_duplicates,
     find_duplicates,
     nearest_neighbour,
     refuse_conflicts,
@@ -93,6 +94,18 @@ def test_equal_rows_are_found_and_no_others(rows, dtype):
 def test_every_row_but_the_first_of_a_group_is_dropped():
     duplicates = Duplicates(((4, 5, 9), (0, 7)))
     assert duplicates.dropped.tolist() == [5, 7, 9]
+
+
+@pytest.mark.parametrize(("ridge", "kept"), [(0.0, [0, 1, 3]), (1e-3, [0, 1, 2, 3])])
+def test_equal_rows_are_dropped_where_no_ridge_is_added(ridge, kept):
+    notes = []
+    points, targets = Points(np.array([[1.0], [2.0], [1.0], [3.0]])), np.array([[4.0], [5.0], [4.0], [6.0]])
+    left, rows = drop_duplicates(points, targets, ridge, notes.append)
+    assert rows.tolist() == kept
+    assert np.array_equal(left, targets[kept])
+    assert notes == ["1 row repeats an earlier row with the same target and was left out: 2"][: ridge == 0]
+    with pytest.raises(DuplicateRowsError):
+        drop_duplicates(points, np.arange(4.0)[:, None], 0.0, notes.append)
 
 
 def test_conflicts_list_the_rows():
