@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -85,6 +85,15 @@ def answer(system: System, targets: Float, progress: Progress, norm: float | Non
         )
 
 
+class Certified(NamedTuple):
+    """K alpha formed afresh, the certificate, what columns measure, and how many small targets are missed."""
+
+    product: Product
+    certificate: Certificate
+    measures: Measures
+    missed: int
+
+
 def certify(
     system: System,
     targets: Float,
@@ -92,8 +101,8 @@ def certify(
     powers: Exponents,
     progress: Progress,
     norm: float | None = None,
-) -> tuple[Product, Certificate, Measures, int]:
-    """K alpha formed afresh, what can be said of a solution, what its columns measure, and how many targets are missed.
+) -> Certified:
+    """A solution beside K alpha, formed afresh.
 
     Raises `RefinementError`. `targets` and alpha are 2^-powers times the user's, and so is the product; all else is of
     the user's. `norm` is |A|_1 where that is known already.
@@ -144,7 +153,7 @@ def certify(
         rkhs_norm_per_column=tuple(norms),
         rkhs_norm_error=max(norm_errors.tolist()),
     )
-    return product, certificate, measured, small
+    return Certified(product, certificate, measured, small)
 
 
 def _condition(system: System, precision: Precision, norm: float, progress: Progress) -> tuple[float, bool]:
