@@ -12,7 +12,7 @@ from kernelfit.errors import InputError, NotPositiveDefiniteError
 from kernelfit.experiments.comparison import Compared, Entry
 from kernelfit.experiments.experiment import Experiment
 from kernelfit.experiments.finished_rows import FinishedRows
-from kernelfit.experiments.leaderboard import Choices, Leaderboard, Means, compare
+from kernelfit.experiments.leaderboard import Choices, Leaderboard, SolveOptions, compare
 from kernelfit.experiments.reproduction import Model
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.run_dir import claim, difference
@@ -179,8 +179,8 @@ def compare_experiment(
             "version": version("kernelfit"),
         }
         finished = _finished(FinishedRows(run_dir), about)
-    means = Means(seed, solver.threads, solver.memory)
-    return compare(data, choices, means, Notes(progress, dataset.notes), finished)
+    options = SolveOptions(seed, solver.threads, solver.memory)
+    return compare(data, choices, options, Notes(progress, dataset.notes), finished)
 
 
 class _Once:

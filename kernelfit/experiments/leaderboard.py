@@ -82,8 +82,8 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Means:
-    """What the comparison may use, and the seed of its draws."""
+class SolveOptions:
+    """What every kernel is solved with, as for `kernelfit.solve`; the seed also draws the rows that are compared."""
 
     seed: int = 0
     threads: int | None = None
@@ -184,30 +184,30 @@ def leaderboard(
     """
     choices = Choices(kernels, standardise, rows, baselines)
     data, notes = encoded(X, y, X_test, y_test, task)
-    return compare(data, choices, Means(seed, threads, memory), Notes(as_progress(progress), notes))
+    return compare(data, choices, SolveOptions(seed, threads, memory), Notes(as_progress(progress), notes))
 
 
 def compare(
-    data: Compared, choices: Choices, means: Means, notes: Notes, finished: Finished | None = None
+    data: Compared, choices: Choices, options: SolveOptions, notes: Notes, finished: Finished | None = None
 ) -> Leaderboard:
     """`leaderboard` of data that is encoded; `finished(name, make)` gives an entry that is known, or makes it."""
     take = finished or (lambda name, make: make())
-    drawn = data.drawn(choices.rows, means.seed)
+    drawn = data.drawn(choices.rows, options.seed)
     progress = notes.progress
     chosen, standardise = candidates(choices.kernels), choices.standardise
     baselines = BASELINES if choices.baselines else {}
     entries: list[Entry] = []
     with progress.phase("compare", len(chosen) + len(baselines), "models") as advance:
         if standardise is None:
-            standardise = _better_standardised(drawn, means, notes, take)
+            standardise = _better_standardised(drawn, options, notes, take)
         columns = drawn.standardised() if standardise else drawn
         of_columns = "" if standardise else "-raw"
         for candidate in chosen:
             name = f"{candidate.name}{of_columns}".replace("/", "-")
-            entries.append(take(name, lambda c=candidate: _tried(c, columns, means, progress)))  # type: ignore[misc]
+            entries.append(take(name, lambda c=candidate: _tried(c, columns, options, progress)))  # type: ignore[misc]
             advance(1)
         for name, baseline in baselines.items():
-            entry = take(f"{name}{of_columns}", lambda f=baseline: f(columns, means.seed))  # type: ignore[misc]
+            entry = take(f"{name}{of_columns}", lambda f=baseline: f(columns, options.seed))  # type: ignore[misc]
             entries.append(entry)
             advance(1)
     entries.sort(key=lambda entry: (entry.failed is not None, entry.ranked))
@@ -225,7 +225,7 @@ def compare(
     )
     if len(data.X) > len(drawn.X):
         candidate = next(candidate for candidate in chosen if candidate.name == best.name)
-        winner = _settled(candidate, data.standardised() if standardise else data, winner, means, notes)
+        winner = _settled(candidate, data.standardised() if standardise else data, winner, options, notes)
     return Leaderboard(tuple(entries), winner, len(drawn.X), len(data.X), data.classes, tuple(notes.lines))
 
 
@@ -245,7 +245,7 @@ def candidates(names: Sequence[str] | None) -> tuple[Candidate, ...]:
     return tuple(known[name] for name in dict.fromkeys(chosen))
 
 
-def _tried(candidate: Candidate, data: Compared, means: Means, progress: Progress) -> Entry:
+def _tried(candidate: Candidate, data: Compared, options: SolveOptions, progress: Progress) -> Entry:
     """A kernel with the width and ridge of least leave-one-out error, and its errors; or why there are none."""
     started = time.perf_counter()
     entry = Entry(candidate.name, "kernelfit", "leave-one-out")
@@ -254,7 +254,7 @@ def _tried(candidate: Candidate, data: Compared, means: Means, progress: Progres
             data.X,
             data.targets,
             **candidate.arguments(),
-            **means.arguments(),
+            **options.arguments(),
             scale=data.scale,
             condition=False,
             singular="ridge",
@@ -281,12 +281,12 @@ def _at_edge(*choices: Any) -> bool:
     return any(choice is not None and choice.at_edge for choice in choices)
 
 
-def _better_standardised(data: Compared, means: Means, notes: Notes, take: Finished) -> bool:
+def _better_standardised(data: Compared, options: SolveOptions, notes: Notes, take: Finished) -> bool:
     """Whether the gaussian kernel's leave-one-out error is less on standardised columns than on columns as they are."""
     gaussian = CANDIDATES[0]
     both = [
-        take("gaussian", lambda: _tried(gaussian, data.standardised(), means, notes.progress)),
-        take("gaussian-raw", lambda: _tried(gaussian, data, means, notes.progress)),
+        take("gaussian", lambda: _tried(gaussian, data.standardised(), options, notes.progress)),
+        take("gaussian-raw", lambda: _tried(gaussian, data, options, notes.progress)),
     ]
     if all(entry.failed is not None for entry in both):
         raise InputError(f"X: the gaussian kernel cannot be solved on these rows ({both[0].failed})")
@@ -299,11 +299,13 @@ def _better_standardised(data: Compared, means: Means, notes: Notes, take: Finis
     return better
 
 
-def _settled(candidate: Candidate, data: Compared, model: Model, means: Means, notes: Notes) -> Model:
+def _settled(
+    candidate: Candidate, data: Compared, model: Model, options: SolveOptions, notes: Notes
+) -> Model:
     """The winner with the width and ridge that are best on all rows."""
-    resources = Resources.of(memory=means.memory, threads=means.threads)
-    request = Request.of(**candidate.arguments(), seed=means.seed, scale=data.scale)
-    with CpuBackend(means.threads) as backend:
+    resources = Resources.of(memory=options.memory, threads=options.threads)
+    request = Request.of(**candidate.arguments(), seed=options.seed, scale=data.scale)
+    with CpuBackend(options.threads) as backend:
         problem = pose(data.X, data.targets, request, Context(resources, backend, notes))
     assert problem.kernel is not None
     return replace(model, kernel=problem.kernel.describe(), ridge=problem.ridge)
