@@ -461,7 +461,9 @@ def _commented(comments: list[str], delimiter: str, row: list[str]) -> list[str]
         text = comment.lstrip("# ")
         cells = _cut([text], delimiter)[0] if text else []
         if len(cells) == len(row):
-            if len(set(cells)) == len(cells) and all(map(_may_name, cells)):
+            if comment.startswith("#" + delimiter):  # the sign itself is a name: #,Name,HP
+                cells[0] = "#"
+            if len(set(cells)) == len(cells) and all(map(_may_name, cells[cells[0] == "#" :])):
                 return cells
         elif any(map(str.isalnum, text)) or (not text and delimiter == " "):
             return []

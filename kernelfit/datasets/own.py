@@ -49,7 +49,7 @@ _REMEDIES = {
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".ods": "save the sheet as CSV",
-    **dict.fromkeys((".zip", ".gz", ".bz2", ".xz", ".tar", ".tgz", ".7z", ".rar"), "unpack it"),
+    **dict.fromkeys((".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".7z", ".rar"), "unpack it"),
     ".pkl": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
     ".pickle": "pickles run code when read; store arrays with numpy.savez, frames with to_csv or to_parquet",
 }

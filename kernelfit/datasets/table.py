@@ -2,9 +2,9 @@
 
 The label is the column that `target` names; else one called label, target, y, class, labels, targets, classes, outcome
 or response, in this order and whatever the case; else the last. Left out are the columns of `drop`; those that name or
-count the rows and are called id, or by a name that ends so, or stand first and are called index or not at all, as
-pandas' `to_csv` writes an index; and those without any value. All others hold numbers, true and false being 1 and 0, or
-words, of which each becomes a column (`kernelfit.datasets.categories`).
+count the rows and are called id, or by a name that ends so, or stand first and are called index, # or not at all,
+as pandas' `to_csv` writes an index; and those without any value. All others hold numbers, true and false being 1 and 0,
+or words, of which each becomes a column (`kernelfit.datasets.categories`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat", ".data")
 TABLES = (*TEXT, *ARROW)
 _UNNAMED = ("", "unnamed: 0", "level_0", "__index_level_0__")
 _UNNAMED_AGAIN = re.compile(r"unnamed: [01](\.\d+)*")
-_IDS = (*_UNNAMED, "id", "index")
+_IDS = (*_UNNAMED, "id", "index", "#")
 _ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
 # Of more rows than these, different integers in a column that is called an id are one.
 _FEW_ROWS = 20

@@ -266,12 +266,12 @@ def faults_of_cells(
 
 def _remedy_of_text(cell: str, column_out: str, row_out: str) -> str:
     """What helps where a cell of text stands among numbers."""
+    if is_number(cell):  # of a table whose columns have types
+        return f"it is text: store the column as numbers{column_out}"
     if looks_grouped(cell):
         return f"write numbers without separators of thousands{column_out}"
     if svmlight.is_pair(cell.strip()):
         return svmlight.REMEDY
-    if is_number(cell):  # of a table whose columns have types
-        return f"it is text: store the column as numbers{column_out}"
     if is_measure(cell.strip()):
         return f"write numbers alone, as 12, 0.5 or 1e-3{column_out}"
     return f"mend it{row_out}"

@@ -16,12 +16,15 @@ from .table_faults import drop_value
 _SENTINELS = (-9.0, -99.0, -999.0, -9999.0, -99999.0, 99.0, 999.0, 9999.0, 99999.0, 999999.0)
 # It is one where it repeats, and is so many times as large as any other value.
 _FAR = 5.0
+# Of more rows than these, numbers that count them are hardly values.
+_FEW_ROWS = 20
 # Dates that are written as one number lie within these years.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2100
 
 
 def remarks(table: Table, features: Sequence[int], X: Float, label: int, labels: Float | None) -> list[str]:
-    """Notes on names that stand twice, a feature that is the label, dates as numbers, numbers for missing values."""
+    """Notes on names that stand twice, features that are the label or count the
+    rows, dates as numbers, numbers for missing values."""
     name, notes = table.path.name, []
     for called, often in Counter(table.names[column] for column in (*features, label)).items():
         if often > 1 and called and table.named:
@@ -43,6 +46,11 @@ def remarks(table: Table, features: Sequence[int], X: Float, label: int, labels:
                 f"{name}: column {shown} is the label itself in every row; leave it out "
                 f"(drop={drop_value([table.names[column]])}) unless new rows will have it"
             )
+        if len(values) > _FEW_ROWS and _count_rows(values):
+            notes.append(
+                f"{name}: column {shown} counts the rows, taken as a feature; leave it out "
+                f"(drop={drop_value([table.names[column]])}) unless it says something of them"
+            )
         if far := _sentinel(values):
             notes.append(
                 f"{name}: column {shown} holds {far[0]:.0f} in {far[1]} rows, far from all others, taken as a number; "
@@ -61,6 +69,11 @@ def _are_dates(values: Float) -> bool:
             in_year = (months >= 1) & (months <= 12) & (days >= 1) & (days <= 31)
             return bool(np.all(in_year & (values == np.floor(values))))
     return False  # NaN among them as well
+
+
+def _count_rows(values: Float) -> bool:
+    """Whether they are 0, 1, 2, ... or 1, 2, 3, ..."""
+    return values[0] in (0, 1) and np.array_equal(values, values[0] + np.arange(len(values)))
 
 
 def _sentinel(values: Float) -> tuple[float, int] | None:

@@ -80,6 +80,7 @@ def test_the_index_of_pandas_is_no_feature(tmp_path: Path) -> None:
         ([0, 2**53 + 1, 1], r"integers up to 2\^53 in column 'a'.* found '9007199254740993' in row 1"),
         ([[1], [2], [3]], "a number in column 'a', found values of the type list<.*: int64>"),
         (["1.5", "2.5", "1.5"], "found '1.5' in row 0 and 2 more; it is text: store the column as numbers"),
+        (["0.126", "2.512", "1.500"], "found '0.126' in row 0 and 2 more; it is text: store the column"),
         (
             ["1e-5", "2.5", "1e-5"],
             "found '1e-5' in row 0 and 2 more; it is text: store the column as numbers",

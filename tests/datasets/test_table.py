@@ -481,6 +481,10 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ("a,y\n1.234,1\n950,2\n-2.500,2\n", "though they may separate thousands: a (1.234)"),
         ("a;y\n250.000;1\n300.000;2\n", "though they may separate thousands: a (250.000)"),
         ("a;y\n1.5;1.234\n2;2.500\n3;6.000\n", "though they may separate thousands: y (1.234)"),
+        (
+            "No,a,y\n" + "".join(f"{row},{row % 7},{row % 5}\n" for row in range(1, 30)),
+            "column 'No' counts the rows, taken as a feature; leave it out (drop=['No']) unless",
+        ),
         ("a,y\n-999,1\n-999,2\n12,2\n", "column 'a' holds -999 in 2 rows, far from all others"),
     ],
 )
@@ -566,9 +570,22 @@ def test_the_header_that_numpy_writes(tmp_path: Path) -> None:
     assert read_table(tmp_path / "b.txt").X.tolist() == [[1, 2], [4, 5]]
 
 
+def test_a_header_whose_first_name_is_the_sign_of_comments(tmp_path: Path) -> None:
+    """All names were lost with it, as a comment."""
+    text = "#,Name,HP,target\n1,x,5,3\n2,y,4,9\n3,x,6,1\n"
+    rows = read_table(written(tmp_path, text), FileOptions.of(target="HP"))
+    assert rows.columns is not None
+    assert rows.columns.names == ("target", "Name=x", "Name=y")
+    assert any("the first column counts the rows and is left out" in note for note in rows.notes)
+    new = read_columns(written(tmp_path, "#\tName\ttarget\n7\ty\t2\n8\tx\t4\n"), rows.columns)
+    assert new.X.tolist() == [[2, 0, 1], [4, 1, 0]]
+    assert (new.id_name, new.ids) == ("#", ("7", "8"))
+
+
 @pytest.mark.parametrize(
     ("text", "named"),
     [
+        ("# ,mm,kg\n5,3,1\n4,9,0\n", False),
         ("# Iris class data\n#\n5 3 1\n4 9 0\n", False),
         ("# Iris class data\n##\n#\n5 3 1\n4 9 0\n", False),
         ("# Iris class data\n# of 1936\n5 3 1\n4 9 0\n", False),
