@@ -494,6 +494,8 @@ def way_to_result(run_dir: Path) -> str:
 
 def _read_result(run_dir: Path) -> Result:
     path = run_dir / RESULT
+    if not os.path.lexists(run_dir):
+        raise InputError(f"run_dir: got {run_dir}, expected the folder of a run; no such folder")
     for name in (SOLUTION, RESULT):
         if not os.path.lexists(run_dir / name):
             raise InputError(f"run_dir: {run_dir} holds no {name}; {way_to_result(run_dir)}")

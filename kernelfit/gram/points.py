@@ -370,7 +370,8 @@ def _numbers_of(rows: ArrayLike, name: str) -> NDArray[Any]:
     values = as_array(rows, name)
     if values.ndim == 1:
         raise InputError(
-            f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(-1, 1)"
+            f"{name}: got a 1-d array of {values.size}, expected rows (n, d); use reshape(1, -1) for one row, "
+            "reshape(-1, 1) for one feature"
         )
     if values.ndim != 2:
         raise InputError(f"{name}: got {values.ndim} dimensions, expected rows (n, d); flatten each row")

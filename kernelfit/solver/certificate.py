@@ -118,6 +118,7 @@ class Certificate:
         return as_html(self.summary())
 
     def to_dict(self) -> dict[str, Any]:
+        """Its fields in JSON's types, `by_ridge` only where there are several."""
         record = asdict(self)
         if not self.by_ridge:
             del record["by_ridge"]

@@ -58,6 +58,7 @@ class Check:
         return not self.problems
 
     def to_dict(self) -> dict[str, Any]:
+        """Its fields and `ok`, in JSON's types."""
         return {**asdict(self), "ok": self.ok}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -376,9 +377,8 @@ def require_run(folder: str | Path) -> Path:
     except OSError as error:
         raise storage_error("read", folder, error) from None
     if not holds:
-        raise DataError(
-            f"{folder}: holds no run, expected the folder that was given to kernelfit solve --out"
-        )
+        found = "holds no run" if os.path.lexists(folder) else "no such folder"
+        raise DataError(f"{folder}: {found}, expected the folder that was given to kernelfit solve --out")
     run_folder.require_regular_files(folder)
     return folder
 

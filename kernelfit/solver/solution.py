@@ -101,14 +101,17 @@ class Solution:
 
     @property
     def kernel(self) -> Kernel | None:
+        """k with its parameters; None for a precomputed Gram."""
         return self.problem.kernel
 
     @property
     def points(self) -> Points | None:
+        """The n rows; None for a precomputed Gram."""
         return self.problem.points
 
     @property
     def targets(self) -> Float:
+        """Y (n, c), of the rows that were kept."""
         return self.problem.targets
 
     @property
@@ -119,34 +122,42 @@ class Solution:
 
     @property
     def precision(self) -> str:
+        """A name of `kernelfit.solve`'s `precision`."""
         return self.problem.precision
 
     @property
     def kept(self) -> NDArray[np.int64]:
+        """Indices (n,) of the rows of X that were kept, out of `rows_given`."""
         return self.problem.kept
 
     @property
     def rows_given(self) -> int:
+        """How many rows X had, before equal ones were left out."""
         return self.problem.rows_given
 
     @property
     def duplicates(self) -> tuple[tuple[int, ...], ...]:
+        """Groups of equal rows of X, of which the first was kept."""
         return self.problem.duplicates
 
     @property
     def input_scale(self) -> float | None:
+        """The factor that was given for X; None without one."""
         return self.problem.input_scale
 
     @property
     def single_target(self) -> bool:
+        """Whether Y was given as (n,)."""
         return self.problem.single_target
 
     @property
     def ridge_choice(self) -> RidgeChoice | None:
+        """How ridge="auto" was decided; None where it was not asked for."""
         return self.problem.ridge_choice
 
     @property
     def gamma_choice(self) -> GammaChoice | None:
+        """How gamma="auto" or length_scale="auto" was decided; None where it was not asked for."""
         return self.problem.gamma_choice
 
     @property

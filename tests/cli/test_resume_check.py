@@ -186,3 +186,10 @@ def test_a_folder_without_a_run(tmp_path: Path, command: str) -> None:
     assert isinstance(error, DataError)
     assert "holds no run" in str(error)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments", [("resume",), ("check",), ("predict", "--rows", __file__)], ids=lambda given: given[0]
+)
+def test_a_misspelt_folder_is_said_not_to_exist(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    assert "no such folder" in str(failure(arguments[0], str(tmp_path / "rum"), *arguments[1:]))

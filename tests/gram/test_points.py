@@ -217,7 +217,7 @@ def test_half_floats_and_booleans(rng):
 @pytest.mark.parametrize(
     ("rows", "says"),
     [
-        (np.ones(3), "X: got a 1-d array of 3, expected rows"),
+        (np.ones(3), "X: got a 1-d array of 3, expected rows (n, d); use reshape(1, -1) for one row"),
         (np.float64(3), "X: got 0 dimensions"),
         (np.ones((2, 2, 2)), "X: got 3 dimensions"),
         ([["a", "b"]], "X: got words such as 'a' in columns 0, 1"),

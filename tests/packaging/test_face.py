@@ -121,3 +121,14 @@ def test_a_type_checker_finds_a_misspelt_option(tmp_path: Path) -> None:
     for number, line in enumerate(SNIPPET.splitlines(), start=1):
         refused = f"snippet.py:{number}: error" in done.stdout
         assert refused == line.endswith("# wrong"), f"{line}\n{done.stdout}"
+
+
+@pytest.mark.parametrize(
+    "name", ["Solution", "Certificate", "Experiment", "KernelClassifier", "KernelInterpolator"]
+)
+def test_what_completion_offers_says_what_it_is(name: str) -> None:
+    offered = {member: getattr(getattr(kernelfit, name), member) for member in dir(getattr(kernelfit, name))}
+    told = {
+        member: value for member, value in offered.items() if callable(value) or isinstance(value, property)
+    }
+    assert [member for member, value in told.items() if member[0] != "_" and not value.__doc__] == []
