@@ -37,6 +37,18 @@ def require_images_alike(
     )
 
 
+def coloured(
+    name: str, X: Array, shape: tuple[int, int, int] | None, result: Trained, progress: Progress
+) -> tuple[Array, tuple[int, int, int] | None]:
+    """Grey images (m, h w) beside a run of RGB as red, green and blue (m, 3 h w), which are equal then, with a note;
+    others as they are, and the shape of an image."""
+    trained = result.record.get("image_shape")
+    if shape is None or trained is None or shape[2] != 1 or tuple(trained) != (*shape[:2], 3):
+        return X, shape
+    progress.note(f"{name}: {len(X):,} grey images were turned into red, green and blue, as trained on")
+    return np.repeat(X, 3, axis=1), (*shape[:2], 3)
+
+
 def _image(shape: Sequence[int]) -> str:
     """`28 x 28 grey`, height by width."""
     height, width, channels = shape

@@ -20,6 +20,7 @@ from kernelfit.datasets.labels import are_one_hot, as_among, classes_of_columns,
 from kernelfit.datasets.rows import Rows
 from kernelfit.errors import InputError
 from kernelfit.experiments.new_row_checks import (
+    coloured,
     require_images_alike,
     require_solvers_rows,
     require_units_alike,
@@ -112,6 +113,8 @@ def predict(result: Result, rows: Rows, progress: Progress) -> Predictions:
         rows = _complete(rows, complete, progress)
     if not result.record:
         progress.note(_as_they_are(rows.path.name))
+    X, shape = coloured(rows.path.name, rows.X, rows.image_shape, result, progress)
+    rows = replace(rows, X=X, image_shape=shape)
     require_images_alike("rows", rows.path.name, rows.image_shape, result)
     require_units_alike("rows", rows.path.name, rows.X, rows.X.dtype == np.uint8, result, progress)
     X = result.corrupted(rows.X, rows.path.name, progress)
@@ -262,8 +265,9 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
         raise InputError(
             f"dataset: {dataset.name} has classes {dataset.classes}, the solution {result.classes}; give its own data"
         )
-    require_images_alike("dataset", dataset.name, dataset.image_shape, result)
-    require_units_alike("dataset", dataset.name, dataset.X_test, dataset.scale != 1, result, progress)
+    X, shape = coloured(dataset.name, dataset.X_test, dataset.image_shape, result, progress)
+    require_images_alike("dataset", dataset.name, shape, result)
+    require_units_alike("dataset", dataset.name, X, dataset.scale != 1, result, progress)
     if result.table is not None and dataset.table is not None:
         columns, expected = dataset.table.names, result.table.names
         if columns != expected:
@@ -271,7 +275,7 @@ def predict_test_rows(result: Result, dataset: Dataset, progress: Progress) -> P
                 f"dataset: got columns {_listed(columns)}, expected {_listed(expected)} as trained on; give the file "
                 "as rows, whose columns are found by their names"
             )
-    return _compared(result, dataset.X_test, dataset.y_test, progress)
+    return _compared(result, X, dataset.y_test, progress)
 
 
 def _compared(

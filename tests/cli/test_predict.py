@@ -562,19 +562,48 @@ def test_images_that_are_not_as_those_of_training_are_named(tmp_path: Path, rng:
     out, trained = tmp_path / "run", images("trained", 8, 8, 3)
     assert invoke("solve", "--train", str(trained), "--features", "gabor", "--out", str(out)).exit_code == 0
     assert invoke("predict", str(out), "--rows", str(images("same", 8, 8, 3))).exit_code == 0
-    for shape, shown in {
-        (16, 4, 3): "16 x 4 RGB in wrong, expected 8 x 8 RGB as trained on; resize them",
-        (8, 8): "8 x 8 grey in wrong, expected 8 x 8 RGB as trained on; convert them",
-    }.items():
-        wrong = str(images("wrong", *shape))
-        for option in ("rows", "dataset"):
-            with pytest.raises(InputError, match=f"^--{option}: got images of {shown}"):
-                invoke("predict", str(out), f"--{option}", wrong)
-        for image in (tmp_path / "wrong").rglob("*.png"):
-            image.unlink()
+    wrong = str(images("wrong", 16, 4, 3))
+    for option in ("rows", "dataset"):
+        message = (
+            f"^--{option}: got images of 16 x 4 RGB in wrong, expected 8 x 8 RGB as trained on; resize them"
+        )
+        with pytest.raises(InputError, match=message):
+            invoke("predict", str(out), f"--{option}", wrong)
     np.save(tmp_path / "flat.npy", np.zeros((2, 64)))
     with pytest.raises(InputError, match=r"^--rows: got 64 values a row, expected 192 as trained on"):
         invoke("predict", str(out), "--rows", str(tmp_path / "flat.npy"))
+
+
+def test_grey_images_beside_a_run_of_rgb_have_three_equal_channels(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """A folder of grey ones alone was refused, where one beside an RGB image was turned into red, green and blue."""
+
+    def images(name: str, *shape: int) -> str:
+        for index in range(8):
+            (tmp_path / name / "ab"[index % 2]).mkdir(parents=True, exist_ok=True)
+            image = Image.fromarray(
+                np.full(shape, 30 * index, np.uint8) + rng.integers(0, 20, dtype=np.uint8)
+            )
+            image.save(tmp_path / name / "ab"[index % 2] / f"{index}.png")
+        return str(tmp_path / name)
+
+    runs = {"grey": tmp_path / "run-grey", "rgb": tmp_path / "run-rgb"}
+    trained = {"rgb": images("rgb", 6, 6, 3), "grey": images("grey", 6, 6)}
+    for name, out in runs.items():
+        assert invoke("solve", "--train", trained[name], "--out", str(out)).exit_code == 0
+    shutil.copytree(tmp_path / "grey", tmp_path / "equal")
+    for path in (tmp_path / "equal").rglob("*.png"):
+        Image.open(path).convert("RGB").save(path)
+    for option in ("rows", "dataset"):
+        found = invoke("predict", str(runs["rgb"]), f"--{option}", trained["grey"])
+        assert "grey images were turned into red, green and blue, as trained on" in found.stderr
+    grey, equal = (
+        predict(str(runs["rgb"]), "--rows", rows) for rows in (trained["grey"], str(tmp_path / "equal"))
+    )
+    assert grey["predictions"] == equal["predictions"]
+    with pytest.raises(InputError, match=r"^--rows: got images of 6 x 6 RGB in rgb, expected 6 x 6 grey"):
+        invoke("predict", str(runs["grey"]), "--rows", trained["rgb"])
 
 
 def test_a_solution_file_alone_says_that_it_knows_no_scaling(digits: Path, tmp_path: Path) -> None:
