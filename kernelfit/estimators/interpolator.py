@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 
+from kernelfit.arguments import flag
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator
@@ -87,7 +88,7 @@ class KernelInterpolator(RegressorMixin, MultiOutputMixin, KernelEstimator):
         `sklearn.gaussian_process.GaussianProcessRegressor(alpha=ridge, optimizer=None)`.
         Raises `InputError` for rows that do not fit, and without a factor.
         """
-        if not (return_std or return_cov):
+        if not flag("return_std", return_std) | flag("return_cov", return_cov):
             return as_given(self._scores(X), X)
         check_is_fitted(self)
         if self.solution_.lacks_factor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from kernelfit.arguments import column_names, in_order
+from kernelfit.arguments import column_names, flag, in_order
 from kernelfit.datasets.categories import listed
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, StorageError
@@ -210,7 +210,7 @@ class Result:
         sqrt(k(x, x)) far from all, it ranks rows by how far the data reach and is no error bar of the targets.
         """
         progress = as_progress(progress)
-        if return_std:
+        if flag("return_std", return_std):
             self._require_deviations()
         values = self.decided(self.scores(rows, progress))
         return (values, self._deviations(rows, progress)) if return_std else values

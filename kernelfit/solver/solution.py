@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernelfit.arguments import column_names, in_order, integer, path_of, positive
+from kernelfit.arguments import column_names, flag, in_order, integer, path_of, positive
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
 from kernelfit.gram.plan import Plan
@@ -270,7 +270,7 @@ class Solution:
         return_cov: bool = False,
     ) -> Any:
         """As `predict`, of rows of which the caller knows that they were made as those of training were."""
-        if return_std and return_cov:
+        if flag("return_std", return_std) & flag("return_cov", return_cov):
             raise InputError("return_std: got True beside return_cov, expected one of them; call twice")
         progress = as_progress(progress)
         X = in_order("X", X, self.problem.column_names, progress.note)

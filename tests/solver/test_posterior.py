@@ -153,3 +153,13 @@ def test_what_has_no_standard_deviation(problem):
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+@pytest.mark.parametrize("asked", [{"return_std": np.ones(2)}, {"return_std": "no"}, {"return_cov": 1}])
+def test_what_is_no_flag_is_refused(problem, asked):
+    x, y, new = problem
+    solution = kernelfit.solve(x, y, gamma=GAMMA, ridge=RIDGE)
+    fitted = kernelfit.KernelInterpolator(gamma=GAMMA, keep_factor=True).fit(x, y)
+    for predict in (solution.predict, fitted.predict):
+        with pytest.raises(InputError, match=rf"^{next(iter(asked))}: got .*, expected True or False$"):
+            predict(new, **asked)
