@@ -21,10 +21,10 @@ _KINDS = {
 }
 
 
-def open_regular(path: Path, flags: int, verb: str, mode: int = 0o666) -> int:
+def open_regular(path: Path, flags: int, verb: str) -> int:
     """A descriptor of the regular file `path`. Raises `StorageError`; `verb` says what it was opened for."""
     try:
-        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, mode)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
             require_regular(path)

@@ -83,12 +83,12 @@ TEXT = Rule("a text", lambda value: isinstance(value, str))
 OBJECT = Rule("an object", lambda value: isinstance(value, dict))
 
 
-def require(path: Path, stored: Any, rules: Mapping[str, Rule], within: str = "", remedy: str = "") -> None:
+def require(path: Path, stored: Any, rules: Mapping[str, Rule], within: str = "") -> None:
     """Raise `DataError` where `stored` lacks a key of `rules`, or holds there what breaks its rule.
 
-    `within` is what messages call `stored`; `remedy` closes them. Other keys may be there.
+    `within` is what messages call `stored`. Other keys may be there.
     """
-    remedy = remedy or "it is damaged or forged; use another copy, or solve again"
+    remedy = "it is damaged or forged; use another copy, or solve again"
     name = f"{within}: " if within else ""
     if not isinstance(stored, dict):
         raise DataError(f"{path}: {name}got {shown(stored)}, expected an object; {remedy}")

@@ -45,15 +45,9 @@ class HostSums:
 
     resident = False
 
-    def __init__(
-        self,
-        layout: PanelLayout,
-        panels: list[NDArray[Any]],
-        cross: NDArray[Any],
-        test_sq_norms: Float | None = None,
-    ) -> None:
+    def __init__(self, layout: PanelLayout, panels: list[NDArray[Any]], cross: NDArray[Any]) -> None:
         self._layout = layout
-        self.restore(panels, cross, np.zeros(len(cross)) if test_sq_norms is None else test_sq_norms)
+        self.restore(panels, cross, np.zeros(len(cross)))
 
     @classmethod
     def zeros(cls, layout: PanelLayout, tests: int, dtype: np.dtype[Any]) -> HostSums:

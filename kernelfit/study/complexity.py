@@ -229,10 +229,10 @@ def _labelling(spectral: Spectral, name: str, codes: NDArray[np.int64], widths: 
     )
 
 
-def margin_bound(norm: float, root: float, n: int, delta: float = DELTA) -> float:
+def margin_bound(norm: float, root: float, n: int) -> float:
     """2 B sqrt(tr K) / n + 3 sqrt(log(2 / delta_k) / 2n) for margins of 1; `root` is sqrt(tr K) / n. May exceed 1."""
     k = max(1, math.ceil(math.log2(max(norm, 1.0))))
-    return 2 * 2.0**k * root + 3 * math.sqrt(math.log(2 * k * (k + 1) / delta) / (2 * n))
+    return 2 * 2.0**k * root + 3 * math.sqrt(math.log(2 * k * (k + 1) / DELTA) / (2 * n))
 
 
 def memorisation(spectral: Spectral, count: int = 24) -> Memorisation:

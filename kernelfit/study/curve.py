@@ -60,9 +60,9 @@ class Extrapolation:
         return float(np.sqrt(max(0.0, slope @ np.array(self.covariance) @ slope)))
 
 
-def sizes_up_to(n: int, points: int = _POINTS) -> list[int]:
+def sizes_up_to(n: int) -> list[int]:
     """Numbers of rows up to n, each some factor more than the one before."""
-    return sorted({int(size) for size in np.rint(np.geomspace(min(_FEWEST, n), n, points))})
+    return sorted({int(size) for size in np.rint(np.geomspace(min(_FEWEST, n), n, _POINTS))})
 
 
 def curve_point(rows: KernelRows, n: int, seed: int, **options: Any) -> CurvePoint:

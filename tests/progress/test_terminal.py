@@ -27,8 +27,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_it_is_a_progress() -> None:
-    reporter: Progress = display.TerminalProgress(console(False)[0])
+    out, text = console(False)
+    reporter: Progress = display.TerminalProgress(out)
+    with reporter.phase("factor", 2.0, "panels") as advance:
+        advance(2.0)
     reporter.note("kept")
+    assert "note: kept" in text.getvalue()
 
 
 def test_a_note_is_printed_once() -> None:

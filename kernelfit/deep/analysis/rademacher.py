@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -69,7 +68,6 @@ def of_network(
     *,
     draws: int = 8,
     hardware: Hardware | None = None,
-    folder: Path | None = None,
     progress: ProgressLike = None,
 ) -> Rademacher:
     """Classifiers with values +1 and -1 that training reaches: 2 * train accuracy - 1 on random signs.
@@ -99,9 +97,8 @@ def of_network(
     device: torch.device = hardware.resolve()
     for first in range(0, draws, size):
         part = slice(first, first + size)
-        own = None if folder is None else folder / f"rademacher-{first}"
         source = Resident(runs[part], binary[part], device)
-        training = Training(runs[part], source, folder=own, hardware=hardware, progress=progress)
+        training = Training(runs[part], source, hardware=hardware, progress=progress)
         outcomes += training.run()
     diverged = sum(outcome.status == "diverged" for outcome in outcomes)
     if diverged:
