@@ -13,6 +13,7 @@ import csv
 import difflib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,7 +52,7 @@ _UNNAMED = ("", "unnamed: 0", "level_0", "__index_level_0__")
 _UNNAMED_AGAIN = re.compile(r"unnamed: [01](\.\d+)*")
 _IDS = (*_UNNAMED, "id", "index", "#")
 _ID_WORD = re.compile(r"(?:[a-z0-9](?:Id|ID)|[^a-zA-Z](?:id|Id|ID)|^ID)$")
-# Of more rows than these, different integers in a column that is called an id are one.
+# Of more rows than these, different integers in a column that is called an id are one, and a word in one row is seldom.
 _FEW_ROWS = 20
 # Names that a message lists.
 _LISTED = 8
@@ -196,6 +197,7 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         )
         for column, categories in words.items():
             _note_case(table, column, categories, notes)
+            _note_alone(table, column, texts[column], notes)
         X = columns.encoded(
             X[:, columns.numeric], [texts[column] for column in words], notes.append, path.name
         )
@@ -312,6 +314,17 @@ def _note_case(table: Table, column: int, words: Sequence[str], notes: list[str]
         notes.append(
             f"{table.path.name}: words that differ in case alone are different ones in column "
             f"{table.names[column]!r}: {listed(alike)}"
+        )
+
+
+def _note_alone(table: Table, column: int, cells: Sequence[str], notes: list[str]) -> None:
+    """A note of words in one row alone where most stand in more: one may be of a row of totals, or mistyped."""
+    often = Counter(cells)
+    alone = [word for word, count in often.items() if count == 1]
+    if len(cells) > _FEW_ROWS and 0 < 2 * len(alone) <= len(often):
+        notes.append(
+            f"{table.path.name}: words that stand in one row alone, as of a total or mistyped, in column "
+            f"{table.names[column]!r}: {listed(alone)}"
         )
 
 

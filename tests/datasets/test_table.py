@@ -482,6 +482,10 @@ def test_a_class_may_be_called_none(tmp_path: Path) -> None:
         ("a;y\n250.000;1\n300.000;2\n", "though they may separate thousands: a (250.000)"),
         ("a;y\n1.5;1.234\n2;2.500\n3;6.000\n", "though they may separate thousands: y (1.234)"),
         (
+            "a,town,y\n" + "1,x,1.5\n2,y,0.5\n" * 12 + "36,Total,24\n",
+            "words that stand in one row alone, as of a total or mistyped, in column 'town': Total",
+        ),
+        (
             "No,a,y\n" + "".join(f"{row},{row % 7},{row % 5}\n" for row in range(1, 30)),
             "column 'No' counts the rows, taken as a feature; leave it out (drop=['No']) unless",
         ),
