@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -250,6 +251,17 @@ def test_the_house_keeps_its_measures(found: dict[str, Module], measure: str) ->
 
 def test_files_at_the_top() -> None:
     assert len(files_at_top()) <= MAX_FILES_AT_TOP, files_at_top()
+
+
+def test_the_architecture_draws_the_same_rows() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    picture = page.partition("## Directions")[2].split("```")[1]
+    drawn, above = set[str](), -1
+    for line in picture.strip().splitlines():
+        levels = [LEVEL[room] for room in re.findall(r"\w+", line)]
+        assert min(levels) > above, line
+        drawn, above = drawn | set(re.findall(r"\w+", line)), max(levels)
+    assert drawn == LEVEL.keys() - {"cuda_kernels"}
 
 
 def main() -> None:
