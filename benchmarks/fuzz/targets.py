@@ -366,7 +366,7 @@ def _seal(form: str, content: bytes) -> bytes:
     import hashlib
 
     digest = hashlib.blake2b(content[hdf5._HEAD :], digest_size=16).hexdigest()
-    head = hdf5._head(form, digest)
+    head = hdf5.header(form, digest)
     return head + content[len(head) :]
 
 

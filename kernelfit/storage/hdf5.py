@@ -62,7 +62,7 @@ def write(
     for part in parts:
         body.update(part)
     with atomic.replacing(path, seal) as file:
-        file.write(_head(form, body.hexdigest()).ljust(_HEAD, b"\0"))
+        file.write(header(form, body.hexdigest()).ljust(_HEAD, b"\0"))
         for part in parts:
             file.write(part)
 
@@ -233,16 +233,17 @@ def _digest_from(path: Path, start: int) -> str:
     return digest.hexdigest()
 
 
-def _head(form: str, digest: str) -> bytes:
+def header(form: str, digest: str) -> bytes:
+    """What a file of that form begins with; `digest` is BLAKE2b of all behind the header's block."""
     return f"{form}\nblake2b {digest}\n".encode()
 
 
 def _require_whole(path: Path, form: str, remedy: str) -> None:
     with open(path, "rb") as file:
         head = file.read(_HEAD)
-    expected = _head(form, "")[:-1]
+    expected = header(form, "")[:-1]
     if not head.startswith(expected):
         first = head.split(b"\n")[0][:40].decode("utf-8", "replace")
         raise DataError(f"{path}: begins with {first!r}, expected {form!r}; is it another file? {remedy}")
-    if not head.startswith(_head(form, _digest_from(path, _HEAD))):
+    if not head.startswith(header(form, _digest_from(path, _HEAD))):
         raise DataError(f"{path}: its contents do not match their checksum, it is damaged; {remedy}")

@@ -32,7 +32,7 @@ def forge(path: Path, change: Callable[[Any], None]) -> None:
         change(file)
     digest = hdf5._digest_from(path, hdf5._HEAD)
     with open(path, "r+b") as plain:
-        plain.write(hdf5._head("kernelfit test", digest))
+        plain.write(hdf5.header("kernelfit test", digest))
 
 
 def test_what_is_written_is_read_back_and_is_plain_hdf5(tmp_path: Path) -> None:
