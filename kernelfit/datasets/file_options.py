@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import get_args
 
-from kernelfit.arguments import mapping
+from kernelfit.arguments import choice, mapping
 from kernelfit.errors import InputError
 from kernelfit.typing import TaskName
 
@@ -41,9 +41,9 @@ class FileOptions:
         keys: Mapping[str, str] | None = None,
     ) -> FileOptions:
         """The same as a user may write it. Raises `InputError`."""
-        if task is not None and task not in get_args(TaskName):
-            raise InputError(f"task: got {task!r}, expected one of {', '.join(get_args(TaskName))}")
-        names = (drop,) if isinstance(drop, str | int) else drop or ()
+        if task is not None:
+            choice("task", task, get_args(TaskName))
+        names = (drop,) if isinstance(drop, str | int) else () if drop is None else drop
         if (
             not isinstance(target, str | int | None)
             or not isinstance(names, tuple | list)
@@ -52,7 +52,12 @@ class FileOptions:
             )
         ):
             raise InputError(f"target, drop: got {target!r}, {drop!r}, expected names or indices of columns")
-        return cls(None if target is None else str(target), tuple(map(str, names)), task, _roles(keys or {}))
+        return cls(
+            None if target is None else str(target),
+            tuple(map(str, names)),
+            task,
+            _roles({} if keys is None else keys),
+        )
 
     def __bool__(self) -> bool:
         return self != FileOptions()

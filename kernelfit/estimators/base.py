@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from kernelfit.arguments import OTHER_NAMES, hint_for, suggests_names
+from kernelfit.arguments import OTHER_NAMES, flag, hint_for, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import on_host
 from kernelfit.gram.arrays import refuse_dates, refuse_objects, refuse_rounding, refuse_words
@@ -88,8 +88,8 @@ class KernelEstimator(BaseEstimator):
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.pairwise = self.kernel == "precomputed"
-        tags.input_tags.sparse = self.kernel != "precomputed"
+        tags.input_tags.pairwise = self._precomputed
+        tags.input_tags.sparse = not self._precomputed
         tags.array_api_support = True
         return tags
 
@@ -122,6 +122,7 @@ class KernelEstimator(BaseEstimator):
 
     def _solve(self, X: NDArray[Any], targets: Float, sample_weight: ArrayLike | None) -> None:
         """Fit `solution_` to targets (n,) or (n, c)."""
+        flag("keep_factor", self.keep_factor)  # before the work: what it says counts after it
         self.solution_ = solve(
             X,
             targets,
@@ -178,12 +179,17 @@ class KernelEstimator(BaseEstimator):
         return self.solution_.predict(rows, self.progress)
 
     @property
+    def _precomputed(self) -> bool:
+        """Whether X is the Gram matrix; the kernel may be an array by mistake."""
+        return isinstance(self.kernel, str) and self.kernel == "precomputed"
+
+    @property
     def _sparse(self) -> Any:
         """What sparse X is accepted as."""
-        return False if self.kernel == "precomputed" else "csr"
+        return False if self._precomputed else "csr"
 
     def _check_square(self, X: NDArray[Any]) -> None:
-        if self.kernel == "precomputed" and X.shape[0] != X.shape[1]:
+        if self._precomputed and X.shape[0] != X.shape[1]:
             raise InputError(
                 f"X: got shape {X.shape}, expected the square Gram matrix (n, n) of the training rows"
             )

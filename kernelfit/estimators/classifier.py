@@ -10,7 +10,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from kernelfit.arguments import OTHER_NAMES, suggests_names
+from kernelfit.arguments import OTHER_NAMES, flag, suggests_names
 from kernelfit.errors import InputError
 from kernelfit.estimators.array_api import as_given, on_host
 from kernelfit.estimators.base import KernelEstimator, KernelLike
@@ -24,7 +24,7 @@ from kernelfit.typing import Float, GammaRule, PrecisionLike, RidgeLike, Singula
 
 def _may_be_calibrated(model: KernelClassifier) -> str:
     """Why there are no probabilities, or nothing: a Gram matrix is not kept, and its factor is not made twice."""
-    if model.kernel != "precomputed" or model.probability or model.keep_factor:
+    if not model._precomputed or model.probability or model.keep_factor:
         return ""
     return (
         "got a precomputed Gram matrix, whose factor was given back, expected probability=True or keep_factor=True "
@@ -108,6 +108,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> KernelClassifier:
         """Solve for the one-hot labels, rows counting by `sample_weight` as for `KernelInterpolator`."""
+        probability = flag("probability", self.probability)
         rows, labels = self._validated(X, y=_labels(y), multi_output=True, ensure_min_samples=2)
         self._check_square(rows)
         check_classification_targets(labels)
@@ -115,7 +116,7 @@ class KernelClassifier(ClassifierMixin, KernelEstimator):
         targets = self._indicated(labels) if self._multilabel else self._one_hot(labels)
         self._solve(rows, targets, sample_weight)
         self._calibration = Calibration()
-        if self.probability:
+        if probability:
             self._calibrate()
         self._let_go()
         return self

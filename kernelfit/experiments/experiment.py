@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kernelfit.arguments import mapping, path_of, suggests_names
+from kernelfit.arguments import flag, mapping, path_of, suggests_names
 from kernelfit.datasets import Dataset
 from kernelfit.datasets.table_columns import TableColumns
 from kernelfit.errors import DataError, InputError, NotPositiveDefiniteError
@@ -245,7 +245,7 @@ class Experiment(Settings):
         """
         started = time.perf_counter()
         progress = as_progress(progress)
-        folder = _path("run_dir", run_dir)
+        folder, resume = _path("run_dir", run_dir), flag("resume", resume)
         if folder is not None:
             folder = claim(folder, resume=resume, streams=self.streams)
         command = command or f"{self!r}.run({'' if folder is None else repr(str(folder))})"

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import integer, suggestion
+from kernelfit.arguments import flag, integer, suggestion
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.errors import InputError, KernelfitError
 from kernelfit.experiments.baselines import BASELINES
@@ -182,7 +182,7 @@ def leaderboard(
     ------
     InputError : data or names that make no sense, or no kernel that can be solved
     """
-    choices = Choices(kernels, standardise, rows, baselines)
+    choices = Choices(kernels, standardise, rows, flag("baselines", baselines))
     data, notes = encoded(X, y, X_test, y_test, task)
     return compare(data, choices, SolveOptions(seed, threads, memory), Notes(as_progress(progress), notes))
 

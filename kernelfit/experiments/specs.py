@@ -188,7 +188,7 @@ class FeatureSpec:
         given = {
             key: tuple(value) if isinstance(value, list) else value for key, value in self.options.items()
         }
-        if self.name == NONE:
+        if not self:
             if given:
                 raise InputError(
                     f"feature_options: got {', '.join(given)}, but features 'none' has no options; name features"
@@ -198,7 +198,7 @@ class FeatureSpec:
         object.__setattr__(self, "options", {key: getattr(feature, key) for key in options(self.name)})
 
     def __bool__(self) -> bool:
-        return self.name != NONE
+        return not (isinstance(self.name, str) and self.name == NONE)
 
     @property
     def streams(self) -> bool:
@@ -345,7 +345,7 @@ class SolverSettings:
     tolerance: float | None = None
 
     def __post_init__(self) -> None:
-        if self.ridge != "auto":
+        if not (isinstance(self.ridge, str) and self.ridge == "auto"):
             object.__setattr__(self, "ridge", as_shift("ridge", self.ridge))
         as_shift("jitter", self.jitter)
         before_choice(self.precision)

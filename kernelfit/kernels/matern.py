@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kernelfit.arguments import positive
+from kernelfit.arguments import finite, positive
 from kernelfit.cpu.jit import njit
 from kernelfit.errors import InputError
 from kernelfit.kernels.base import Constants, Kernel, Needs, Tile
@@ -32,7 +32,7 @@ class Matern(Kernel):
     device_formula = "matern(distance(pair, a), order)"
 
     def __init__(self, nu: float = 1.5, length_scale: float = 1.0) -> None:
-        if nu not in SMOOTHNESS:
+        if finite("nu", nu) not in SMOOTHNESS:
             raise InputError(f"nu: got {nu}, expected one of 0.5, 1.5, 2.5")
         self.nu = float(nu)
         self.length_scale = positive("length_scale", length_scale)

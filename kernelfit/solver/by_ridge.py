@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from kernelfit.arguments import flag
 from kernelfit.cpu.memory import INTERPRETER
 from kernelfit.errors import InputError
 from kernelfit.gram.arrays import as_array
@@ -76,7 +77,7 @@ class RidgesSolution(Solution):
 
     def leave_one_out(self, progress: ProgressLike = None, *, distinct: bool = False) -> Float:
         """As `Solution.leave_one_out`, n^3/3 flops for each ridge."""
-        parts = self._parts("leave_one_out")
+        distinct, parts = flag("distinct", distinct), self._parts("leave_one_out")
         left = [(columns, part.leave_one_out(progress, distinct=distinct)) for columns, part in parts]
         for _, part in parts:
             self.notes += [line for line in part.notes if line not in self.notes]

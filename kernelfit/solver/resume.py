@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kernelfit.arguments import bytes_of, path_of
+from kernelfit.arguments import bytes_of, flag, path_of
 from kernelfit.cluster.connect import Engine
 from kernelfit.cpu.memory import available_memory
 from kernelfit.cpu.pool import CpuBackend
@@ -187,6 +187,7 @@ def open_run(
     `function` and `gram` as in `resume`; without `condition` no condition number is estimated that the run did not.
     Raises `DataError` or `StorageError`.
     """
+    condition = flag("condition", condition)
     return opened(require_run(folder), function, gram, threads, condition=condition)
 
 

@@ -392,7 +392,7 @@ class Solution:
         Y has the rows of the first Y, or those of them that were kept: (n,) or (n, c). Without `componentwise` the
         certificate has no componentwise backward error, and norms a coarser bound: a product with |K| less.
         """
-        factor = self._system_or_raise("solve")
+        by_entry, factor = flag("componentwise", componentwise), self._system_or_raise("solve")
         given = as_array(Y, "Y")
         if given.shape[:1] == (len(self.kept),):
             targets = as_targets(given, len(self.kept))
@@ -401,7 +401,7 @@ class Solution:
             refuse_conflicts(Duplicates(self.duplicates), every)
             targets = np.ascontiguousarray(every[self.kept])
         progress = as_progress(progress)
-        answered = answer(factor, targets, progress, None if componentwise else self.certificate.norm)
+        answered = answer(factor, targets, progress, None if by_entry else self.certificate.norm)
         self._require_same_gram(answered.certificate)
         problem = self.problem.with_targets(targets, single_target=given.ndim == 1)
         notes = Notes(progress, (line for line in self.notes if line not in self.remarks))
@@ -454,7 +454,7 @@ class Solution:
         the solve left out; beside a ridge copies are rows like any other, and stay. Notes say where the factor is that
         of K + jitter I, or float32. Conjugate gradients estimate (A^-1)_ii (see `inverse_diagonal`), with a note.
         """
-        progress, started = as_progress(progress), time.perf_counter()
+        progress, started, distinct = as_progress(progress), time.perf_counter(), flag("distinct", distinct)
         if is_primal(self.problem):
             assert self.points is not None
             self.points.require_unchanged(threads=self.threads)

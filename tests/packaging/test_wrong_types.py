@@ -33,6 +33,7 @@ WRONG: tuple[Any, ...] = (
     np.float64(1.5),
     np.int64(2),
     np.array([1.0]),
+    np.ones(2),
     np.array(3),
     Path("nowhere"),
     3 + 4j,
@@ -42,8 +43,8 @@ WRONG: tuple[Any, ...] = (
 )
 X = np.random.default_rng(0).normal(size=(12, 4))
 Y = X[:, :1] + 1.0
-# What does nothing until it is called for.
-NOT_ASKED = ("progress", "command")
+# What does nothing until it is called for, and what scikit-learn looks at.
+NOT_ASKED = ("progress", "command", "random_state")
 
 
 def functions(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any]]]:
@@ -64,6 +65,9 @@ def functions(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any
         "Experiment.remembered": (Experiment.remembered, {"run_dir": run}),
         "Solution.predict": (solution.predict, {"X": X}),
         "Solution.solve": (solution.solve, {"Y": Y}),
+        "Solution.leave_one_out": (solution.leave_one_out, {}),
+        "Solution.log_determinant": (solution.log_determinant, {}),
+        "Solution.inverse_diagonal": (solution.inverse_diagonal, {}),
         "Solution.score": (solution.score, {"X": X, "Y": Y}),
         "Solution.save": (solution.save, {"path": folder / "copy.h5"}),
         "datasets.load": (datasets.load, {"name": "digits", "n_train": 20, "n_test": 2}),
@@ -78,9 +82,21 @@ def functions(folder: Path) -> dict[str, tuple[Callable[..., Any], dict[str, Any
         "metrics.compare": (metrics.compare, {"scores": Y, "truth": Y, "classification": False}),
         "metrics.root_mean_square": (metrics.root_mean_square, {"residuals": Y}),
     }
+    for estimator, y in ((kernelfit.KernelInterpolator, Y[:, 0]), (kernelfit.KernelClassifier, Y[:, 0] > 1)):
+        made[estimator.__name__] = (_fitted(estimator, y), {})
     for family in kernels.KERNELS.values():
         made[family.__name__] = (family, {})
     return made
+
+
+def _fitted(estimator: type, y: Any) -> Callable[..., Any]:
+    """`fit`, which looks at what the estimator was given, with its parameters as arguments."""
+
+    def fit(**given: Any) -> Any:
+        return estimator(**given).fit(X, y)
+
+    fit.__signature__ = inspect.signature(estimator)  # type: ignore[attr-defined]
+    return fit
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +134,23 @@ def test_every_argument_of_every_function(
                 fault = outcome(function, {**right, parameter: value})
                 if fault is not None:
                     faults.append(f"{name}({parameter}={value!r:.40}): {fault}")
-    assert faults == []
+    assert faults == [], "\n".join(faults)
+
+
+def test_a_flag_is_true_or_false(called: dict[str, tuple[Callable[..., Any], dict[str, Any]]]) -> None:
+    """`keep_factor="no"` kept it."""
+    flags = [
+        (name, parameter.name)
+        for name, (function, _) in called.items()
+        for parameter in inspect.signature(function).parameters.values()
+        if isinstance(parameter.default, bool)
+    ]
+    assert len(flags) > 10
+    for name, flag in flags:
+        function, right = called[name]
+        for value in ("no", 1, None):
+            with pytest.raises(InputError, match=rf"^{flag}: got {value!r}, expected True or False"):
+                function(**{**right, flag: value})
 
 
 @pytest.mark.parametrize(
