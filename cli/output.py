@@ -128,10 +128,20 @@ class GroupedCommand(click.Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         given = list(args)
+        ctx.allow_extra_args = True  # refused below, by the option that may be meant
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
+            self._refuse_extra(ctx, rest)
             self._note_repeated(ctx, given)
         return rest
+
+    def _refuse_extra(self, ctx: click.Context, words: list[str]) -> None:
+        """Raise where words are left over: `kernelfit solve digits` lacks an option before the name."""
+        if not words:
+            return
+        takes_data = any(parameter.name == "dataset" for parameter in self.params)
+        hint = f"; did you mean --dataset {words[0]}?" if takes_data else ""
+        ctx.fail(f"Got unexpected extra argument{'s' if len(words) > 1 else ''} ({' '.join(words)}){hint}")
 
     def _note_repeated(self, ctx: click.Context, args: list[str]) -> None:
         """Say of an option that takes one value and was given several which of them counts."""

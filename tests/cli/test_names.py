@@ -25,6 +25,8 @@ needs_torch = pytest.mark.skipif(importlib.util.find_spec("torch") is None, reas
         ("datasets path digts", "did you mean 'digits'?"),
         ("features show gabro", "did you mean 'gabor'?"),
         pytest.param("deep train --model mlp-1x51", "did you mean 'mlp-1x512'?", marks=needs_torch),
+        ("solve digits", "Got unexpected extra argument (digits); did you mean --dataset digits?"),
+        ("info digits", "Got unexpected extra argument (digits)"),
         ("features shwo", "Did you mean 'show'?"),
         ("study norms --kernels gaussian,gausian", "'--kernels': got 'gausian', expected one of gaussian,"),
         ("study inputs --maps none,gabro", "'--maps': got 'gabro', expected one of none, gabor,"),
