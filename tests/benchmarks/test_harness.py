@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import benchmarks
 from benchmarks import harness, learning_curve, random_conv
 from benchmarks.__main__ import BENCHMARKS, about, main
 
@@ -183,7 +184,10 @@ def test_a_process_of_its_own_ends_with_the_run_that_started_it(tmp_path):
     )
     run = subprocess.Popen(
         [sys.executable, "-c", script],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(benchmarks.__path__[0]).parent)]),
+        },
     )
     try:
         while not (tmp_path / "process").exists():

@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--tests", action="store_true", help="also run the tests of the source distribution")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kernelfit-wheel-") as name:
+        Path(name).chmod(0o755)  # a test is another user for a while
         work = Path(name)
         wheel, source = distributions(work)
         print(f"{wheel.name}, {source.name}: built, twine finds nothing")
