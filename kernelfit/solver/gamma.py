@@ -32,15 +32,20 @@ def median_distance(points: Points, kernel: str = "gaussian") -> float:
     if positive.size == 0:
         rows = min(MEDIAN_ROWS, points.shape[0])
         raise InputError(
-            f"{parameter}: the first {rows} rows are equal, expected some that differ; check the columns of X, or give "
-            f"{parameter} a number"
+            f"{parameter}: the first {rows} rows are equal, or at distances that float64 does not hold, expected some "
+            f"that differ; check the columns of X, rescale it, as by scale, or give {parameter} a number"
         )
     return float(np.median(compared)) or float(np.median(positive))
 
 
 def median_gamma(points: Points, kernel: str = "gaussian", factor: float = 1.0) -> float:
     """factor / median of what gamma multiplies: |x - x'|^2 (gaussian), |x - x'|_1 (laplacian), |x|^2 (polynomial)."""
-    return factor / median_distance(points, kernel)
+    median = median_distance(points, kernel)
+    if not np.isfinite(gamma := factor / median):
+        raise InputError(
+            f"gamma: got 'median' of {median:.3g}, whose inverse float64 does not hold; rescale X, as by scale"
+        )
+    return gamma
 
 
 class Widths:

@@ -38,7 +38,8 @@ def test_no_median_where_there_is_none():
     ):
         median_distance(Points(np.ones((1, 2))))
     with pytest.raises(
-        InputError, match=r"^gamma: the first 5 rows are equal, expected some that differ; check the columns"
+        InputError,
+        match=r"^gamma: the first 5 rows are equal, or at .*, expected some that differ; check the columns",
     ):
         median_distance(Points(np.ones((5, 2))))
     # Of ten rows 45 pairs are 36 times at no distance.
@@ -84,3 +85,12 @@ def test_build_with_gamma_ignores_nothing():
         build_with_gamma("polynomial", 2.0, {"gamma": 1.0})
     with pytest.raises(InputError, match=r"^gamma: the linear kernel has none"):
         build_with_gamma("linear", 2.0, {})
+
+
+@pytest.mark.parametrize(
+    ("kernel", "said"), [("gaussian", "distances that float64"), ("laplacian", "got 'median' of")]
+)
+def test_rows_that_are_too_small_for_the_median_rule_are_to_be_rescaled(kernel, said):
+    x = np.random.default_rng(0).standard_normal((12, 3)) * 1e-310
+    with pytest.raises(InputError, match=rf"^gamma: .*{said}.*rescale"):
+        median_gamma(Points(x), kernel)
