@@ -48,7 +48,9 @@ GRAM, RESULT, WEIGHTS, ROWS = "gram.h5", "result.json", "weights.h5", "rows"
 ITERATION, ASKED = "iteration.h5", "asked.json"
 #: what a run is made of
 FILES = (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, LOCK, RESULT, WEIGHTS, ITERATION, ASKED)
-_UNFINISHED = tuple(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION, ASKED))
+#: how files begin by which workers of a cluster are asked whether they see the folder
+SEEN = ".seen-"
+_UNFINISHED = (SEEN, *(f".{name}." for name in (RUN, FACTOR, JOURNAL, SOLUTION, GRAM, ITERATION, ASKED)))
 
 
 class Run:

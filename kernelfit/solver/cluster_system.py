@@ -33,7 +33,7 @@ from kernelfit.linalg.cholesky import Pivots, flops_from, weak_threshold
 from kernelfit.linalg.condition import DRAWN, EXACT, drawn, inverse_norm_of
 from kernelfit.linalg.product import Product, symmetric_product
 from kernelfit.progress import Notes, Progress, Silent
-from kernelfit.runs.folder import Run, remove_if_empty
+from kernelfit.runs.folder import SEEN, Run, remove_if_empty
 from kernelfit.solver.context import Context
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
@@ -424,7 +424,7 @@ def _require_seen(cluster: Cluster, folder: Path) -> None:
     """Raise `ClusterError` where a worker does not see the folder of a run, into which it writes its blocks."""
     folder, made = make_folder(folder)
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".seen-") as token:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=SEEN) as token:
             answers = cluster.on_each(tasks.sees, Path(token.name))
     except OSError as error:
         raise storage_error("write into", folder, error) from None

@@ -569,6 +569,7 @@ def test_a_folder_with_a_file_of_the_users_own_is_not_vacant(
 ) -> None:
     (tmp_path / "lock").write_bytes(b"123\n")
     (tmp_path / "journal").write_bytes(b"")
+    (tmp_path / ".seen-1a2b").write_bytes(b"")
     assert run_folder.is_vacant(tmp_path)
     (tmp_path / name).write_bytes(content)
     assert not run_folder.is_vacant(tmp_path)

@@ -12,8 +12,9 @@ Counts are for 28 x 28 x 3 inputs and ten classes.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ from kernelfit.deep.models.inception import SmallInception
 from kernelfit.deep.models.mlp import MLP
 from kernelfit.deep.options import MODELS
 from kernelfit.deep.recipe import check_model
-from kernelfit.errors import InputError
+from kernelfit.errors import InputError, KernelfitError
 
 INCEPTION_V3_SIDE = (
     299  # of fewer pixels its auxiliary head is left with maps smaller than its kernel of 5 x 5
@@ -114,6 +115,22 @@ def _check_logits(name: str, model: nn.Module, shape: tuple[int, int, int, int],
         raise InputError(
             f"model: {name} gives {shown} for {images}, expected logits of shape ({rows}, {n_classes})"
         )
+
+
+@contextlib.contextmanager
+def faults_named(name: str, when: str) -> Iterator[None]:
+    """Within the block, whatever a network of the user's own raises is an InputError of one line that names it."""
+    try:
+        yield
+    except (KernelfitError, MemoryError, torch.cuda.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if not own_network.is_own(name):
+            raise
+        raise InputError(
+            f"model: {name} failed {when} ({own_network.in_one_line(error)}); mend it, and train again: what is stored "
+            "in the folder goes on"
+        ) from error
 
 
 def draws(model: nn.Module, shape: tuple[int, int, int]) -> bool:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kernelfit.deep.data.sources import Source, epoch_generator, steps_per_epoch
-from kernelfit.deep.models.build import build, channels_last_fault, hides_state
+from kernelfit.deep.models.build import build, channels_last_fault, faults_named, hides_state
 from kernelfit.deep.models.runs import decayed_parameters, side_by_side
 from kernelfit.deep.own_network import in_one_line, is_own
 from kernelfit.deep.recipe import Recipe, check_sources
@@ -364,7 +364,8 @@ class Training:
         for x, y, rows in self.source.batches(
             self.epoch, self.order, self.step, self.recipe.batch, self.world
         ):
-            share, right = self._advance(x, y)
+            with faults_named(self.recipe.model, f"in epoch {self.epoch + 1}, step {self.step + 1}"):
+                share, right = self._advance(x, y)
             self.losses[:, self.step] = share
             self.correct.scatter_(1, rows, right.to(torch.int8))
             self.step += 1
@@ -453,7 +454,11 @@ class Training:
 
     def _evaluate(self) -> list[dict[str, Any]]:
         figures: list[dict[str, Any]] = [{} for _ in self.recipes]
-        with fresh_statistics(self.model, self.source, self.hardware, self.device, self.world):
+        when = f"as it was evaluated after epoch {self.epoch}"
+        with (
+            faults_named(self.recipe.model, when),
+            fresh_statistics(self.model, self.source, self.hardware, self.device, self.world),
+        ):
             for part in ("train", "test"):
                 measured = evaluate(self.model, self.source, part, self.hardware, self.device, self.world)
                 for name, values in measured.items():

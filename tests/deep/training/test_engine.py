@@ -138,6 +138,14 @@ class Counting(Net):
         self.steps += self.training
         return super().forward(x) / (1 + self.steps)
 
+class Failing(Net):
+    steps = 0
+    def forward(self, x):
+        self.steps += self.training and len(x) > 2
+        if self.steps == 3:
+            raise KeyError("a mistake\\nof two lines")
+        return super().forward(x)
+
 class Numpy(Net):
     def forward(self, x):
         return super().forward(x) + numpy.random.rand() * self.training
@@ -209,6 +217,15 @@ def test_a_network_of_ones_own_that_no_resume_repeats_is_named(nets, tmp_path, n
             progress=progress,
         )
         assert any(f"{name} has state that its state_dict lacks" in note for note in progress.notes) is noted
+
+
+def test_a_network_of_ones_own_that_fails_in_the_middle_is_named_in_one_line(nets):
+    with pytest.raises(
+        InputError, match=r"^model: enginenets:Failing failed in epoch 2, step 1 \(KeyError: "
+    ) as raised:
+        train(tiny("enginenets:Failing", n=16, epochs=3, batch=8))
+    assert "\n" not in str(raised.value)
+    assert isinstance(raised.value.__cause__, KeyError)
 
 
 def test_every_epoch_sees_every_row_once_with_its_own_label(monkeypatch):
