@@ -17,6 +17,7 @@ from kernelfit.storage import json_output
 from . import completion
 from .options import (
     COUNT,
+    PATH,
     Count,
     Names,
     command_line,
@@ -87,9 +88,7 @@ class _Size(Count):
     metavar="NAMES",
     help=f"Also the same systems by other libraries, separated by commas: {', '.join(PEERS)}.",
 )
-@click.option(
-    "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw the curves: .png, .svg or .pdf."
-)
+@click.option("--figure", type=PATH, metavar="FILE", help="Draw the curves: .png, .svg or .pdf.")
 @data_dir_option
 @json_option
 @click.pass_context

@@ -11,13 +11,13 @@ from kernelfit.report.run_tables import check_table
 from kernelfit.solver.check import check
 from kernelfit.storage import json_output
 
-from .options import command_line, json_option, threads_option
+from .options import PATH, command_line, json_option, threads_option
 from .output import GroupedCommand, emit
 from .wording import terminal_progress
 
 
 @click.command(name="check", cls=GroupedCommand)
-@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="DIR", type=PATH)
 @threads_option
 @json_option
 @click.pass_context

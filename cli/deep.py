@@ -31,7 +31,7 @@ from kernelfit.errors import InputError
 from kernelfit.storage import json_output
 
 from . import network_options as options
-from .options import Numbers, command_line
+from .options import PATH, Numbers, command_line
 from .output import CommandGroup, show
 from .wording import terminal_progress
 
@@ -69,7 +69,7 @@ def command() -> None:
 @options.recipe_options
 @click.option(
     "--images",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder with train/ and val/ image folders (inception-v3).",
 )
 @click.option("--norms", "with_norms", is_flag=True, help="Norms and margins of the trained network.")
@@ -87,9 +87,7 @@ def command() -> None:
     default=0,
     help="Empirical Rademacher complexity with so many draws.",
 )
-@click.option(
-    "--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs."
-)
+@click.option("--out", default="deep-runs", show_default=True, type=PATH, help="Folder for runs.")
 @options.hardware_options
 @click.pass_context
 def train_command(
@@ -167,9 +165,7 @@ def _recipe(values: dict[str, Any]) -> Recipe:
 )
 @options.recipe_options
 @options.schedule_options
-@click.option(
-    "--out", default="deep-runs", show_default=True, type=click.Path(path_type=Path), help="Folder for runs."
-)
+@click.option("--out", default="deep-runs", show_default=True, type=PATH, help="Folder for runs.")
 @options.hardware_options
 @click.pass_context
 def sweep_command(

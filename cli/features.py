@@ -16,7 +16,7 @@ from kernelfit.report.grid import Grid
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import Count, KnownName, command_line, data_dir_option, json_option
+from .options import PATH, Count, KnownName, command_line, data_dir_option, json_option
 from .output import CommandGroup, emit
 from .output import show as show_text
 from .output_folder import staged
@@ -82,7 +82,7 @@ def list_(json_target: str | None) -> None:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help=f"New folder for {FILTERS}, {MAPS} and {FEATURES}, which kernelfit report shows.",
 )
 @json_option

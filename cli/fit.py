@@ -13,7 +13,7 @@ from kernelfit.experiments.leaderboard import ROWS, Choices
 from kernelfit.report import leaderboard as report
 from kernelfit.storage import json_output
 
-from .options import COUNT, command_line, comparison_options, file_options, json_option, machine_options
+from .options import COUNT, PATH, command_line, comparison_options, file_options, json_option, machine_options
 from .output import GroupedCommand, emit
 from .wording import terminal_progress
 
@@ -34,7 +34,7 @@ from .wording import terminal_progress
 @click.option(
     "--out",
     "run_dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Store the winner's run, for kernelfit predict; a call that stopped continues there.",
 )

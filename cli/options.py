@@ -82,6 +82,21 @@ class Names(click.ParamType):
         return ",".join(value)
 
 
+class PathName(click.Path):
+    """A path, and no empty word, as `"$OUT"` is where that is not set: it would be the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("got '', expected a path; . is the current folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = PathName()
+
+
 class Numbers(click.ParamType):
     """Numbers with commas between them, each made by `make`."""
 
@@ -114,7 +129,7 @@ json_option = click.option(
 
 data_dir_option = click.option(
     "--data-dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     help="Folder to look in before $KERNELFIT_DATA and the cache; downloads go there.",
 )
 
@@ -179,12 +194,10 @@ _DATA = (
     ),
     click.option(
         "--train",
-        type=click.Path(path_type=Path),
+        type=PATH,
         help="Your own training rows: CSV, Parquet, NPZ, HDF5, folder.",
     ),
-    click.option(
-        "--test", type=click.Path(path_type=Path), help="Your own test rows; else a fifth is held out."
-    ),
+    click.option("--test", type=PATH, help="Your own test rows; else a fifth is held out."),
     _first_rows("Take the first ROWS training rows."),
     click.option(
         "--n-test",
@@ -266,7 +279,7 @@ _MACHINE = (
     memory_option,
     click.option(
         "--scratch",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="DIR",
         help="Folder for panels of the disk tier.",
     ),

@@ -24,7 +24,7 @@ from kernelfit.report.grid import Pairs
 from kernelfit.storage import json_output
 
 from . import completion
-from .options import COUNT, command_line, data_dir_option, json_option, threads_option
+from .options import COUNT, PATH, command_line, data_dir_option, json_option, threads_option
 from .output import GroupedCommand, emit
 from .wording import terminal_progress
 
@@ -33,10 +33,10 @@ SHOWN = 10
 
 
 @click.command(name="predict", cls=GroupedCommand)
-@click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="DIR", type=PATH)
 @click.option(
     "--rows",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Rows, with labels or without: CSV, Parquet, NPZ, HDF5, NPY, folder.",
 )
@@ -49,7 +49,7 @@ SHOWN = 10
 @data_dir_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Write scores (NPY), or ids, classes and scores (CSV): a line for each row, empty where values are missing.",
 )

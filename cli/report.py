@@ -25,6 +25,7 @@ from kernelfit.study.asked import LABELS
 from kernelfit.study.questions import STUDIES
 
 from .features import FEATURES
+from .options import PATH
 from .output import GroupedCommand
 from .output_folder import staged
 from .wording import terminal_progress
@@ -43,11 +44,11 @@ RECORDS = (
 
 
 @click.command(name="report", cls=GroupedCommand)
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=PATH)
 @click.option(
     "-o",
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     default=Path("report.html"),
     help="The file to write.",
@@ -56,7 +57,7 @@ RECORDS = (
 @click.option(
     "--figures",
     "figures_dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Also every figure as PNG, SVG and CSV, in a new folder.",
 )

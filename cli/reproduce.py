@@ -33,6 +33,7 @@ from kernelfit.study.section5 import ask_section5
 from . import network_options as options
 from .options import (
     COUNT,
+    PATH,
     Count,
     command_line,
     cpu_precision_option,
@@ -72,7 +73,7 @@ def command() -> None:
 @command.command(name="table3")
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=_OUT,
     show_default=True,
     metavar="DIR",
@@ -120,9 +121,7 @@ def command() -> None:
     "--tier", type=click.Choice(TIERS), default="auto", show_default=True, help="Where the factor lives."
 )
 @memory_option
-@click.option(
-    "--scratch", type=click.Path(path_type=Path), metavar="DIR", help="Folder for panels of the disk tier."
-)
+@click.option("--scratch", type=PATH, metavar="DIR", help="Folder for panels of the disk tier.")
 @threads_option
 @click.option("--seed", type=int, default=0, show_default=True, help="For every choice drawn at random.")
 @json_option
@@ -183,7 +182,7 @@ def table3(
 @threads_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH,
     default=f"{_OUT}/section5",
     show_default=True,
     metavar="DIR",
@@ -221,10 +220,10 @@ def _of_networks(target: Target) -> Callable[..., None]:
     @options.size_options
     @options.schedule_options
     @click.option("--plan", "only_plan", is_flag=True, help="Only show the runs and their arithmetic.")
-    @click.option("--images", type=click.Path(path_type=Path), help="table2: folder with train/ and val/.")
+    @click.option("--images", type=PATH, help="table2: folder with train/ and val/.")
     @click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=PATH,
         default=_OUT,
         show_default=True,
         metavar="DIR",

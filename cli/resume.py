@@ -13,6 +13,7 @@ from kernelfit.report.run_tables import certified_table
 from kernelfit.storage import json_output
 
 from .options import (
+    PATH,
     command_line,
     device_memory_option,
     device_option,
@@ -26,7 +27,7 @@ from .wording import terminal_progress
 
 
 @click.command(name="resume", cls=GroupedCommand)
-@click.argument("run_dir", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("run_dir", metavar="DIR", type=PATH)
 @device_option
 @device_memory_option
 @threads_option

@@ -15,6 +15,7 @@ from kernelfit.report import tables
 from kernelfit.storage import json_output
 
 from .options import (
+    PATH,
     command_line,
     corruption_options,
     data_options,
@@ -40,21 +41,21 @@ from .wording import terminal_progress
 @click.option(
     "--out",
     "run_dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Store the run in a new folder: factor, solution, this result. kernelfit resume continues it.",
 )
 @click.option(
     "--sums",
     "checkpoint",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Store the inner products of features that stream in FILE, or take them from there: of the same rows and "
     "features another kernel then costs no pass over the features.",
 )
 @click.option(
     "--report",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="FILE",
     help="Also write an HTML page: the certificate in words, what is misclassified, as kernelfit report does.",
 )

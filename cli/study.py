@@ -33,6 +33,7 @@ from kernelfit.study.questions import (
 )
 
 from .options import (
+    PATH,
     FeatureName,
     KernelName,
     Names,
@@ -108,11 +109,11 @@ def compare_kernels(
 @click.option(
     "--out",
     "run_dir",
-    type=click.Path(path_type=Path),
+    type=PATH,
     metavar="DIR",
     help="Store the run and its labellings; where DIR holds them already, what is missing is added.",
 )
-@click.option("--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw them: PNG, SVG or PDF.")
+@click.option("--figure", type=PATH, metavar="FILE", help="Draw them: PNG, SVG or PDF.")
 @json_option
 @click.pass_context
 def labels(
@@ -201,12 +202,10 @@ class Draws(click.ParamType):
 
 _RECORD = (
     json_option,
-    click.option(
-        "--figure", type=click.Path(path_type=Path), metavar="FILE", help="Draw it: PNG, SVG or PDF."
-    ),
+    click.option("--figure", type=PATH, metavar="FILE", help="Draw it: PNG, SVG or PDF."),
     click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="DIR",
         help="Store every finished row and the record; what is there is not computed again.",
     ),
@@ -317,7 +316,7 @@ def _inputs(study: Study, seeds: list[int], maps: list[str] | None = None) -> di
     click.option("--loo", is_flag=True, help="Also leave-one-out errors, and which setting has the least."),
     click.option(
         "--sums",
-        type=click.Path(path_type=Path),
+        type=PATH,
         metavar="FILE",
         help="Of --features that stream: one file of their inner products for all kernels.",
     ),

@@ -376,3 +376,20 @@ def test_a_folder_that_does_not_exist_is_named_before_the_solve(option: str, run
     code, out, lines = run("solve", "--n", "50", option, "none/x.html")
     assert (code, out) == (2, "")
     assert lines == [f"kernelfit: {option}: the folder none does not exist; make it first"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["deep", "train", "--n", "50", "--out", ""],
+        ["study", "curve", "--n", "50", "--sizes", "20,50", "--out", ""],
+        ["solve", "--scratch", ""],
+        ["report", ""],
+    ],
+)
+def test_an_empty_word_is_not_the_current_folder(run, words: list[str], tmp_path: Path) -> None:
+    """A variable of the shell that is not set: studies and training were stored where the shell was."""
+    code, _, lines = run(*words)
+    assert code == 2
+    assert "got '', expected a path; . is the current folder" in lines[-1]
+    assert list(tmp_path.iterdir()) == []
