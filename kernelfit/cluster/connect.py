@@ -128,16 +128,29 @@ class Cluster:
             workers = [each for each in there if self.alike is None or each in self.alike]
             if not workers:
                 return {}
-            return dict(
-                self.answered(
-                    lambda: self.client.run(function, *arguments, workers=workers, on_error="ignore")
-                )
+            answers = self.answered(
+                lambda: self.client.run(function, *arguments, workers=workers, on_error="return")
             )
+            return {address: answer for address, answer in answers.items() if self._is_there(address, answer)}
         except OSError as error:  # TimeoutError is one, and Dask's of a connection that is gone
             raise ClusterError(
                 f"scheduler: {self.where} does not answer any more ({_cause(error)}), expected it to run until the "
                 "end; start it again"
             ) from None
+
+    def _is_there(self, address: str, answer: Any) -> bool:
+        """Whether a worker has answered, and is not gone; raises `ClusterError` where one that is to take part cannot
+        do what it was asked."""
+        if not isinstance(answer, Exception):
+            return True
+        if (
+            isinstance(answer, OSError) or self.alike is None
+        ):  # which of them can is then still to be found out
+            return False
+        raise ClusterError(
+            f"scheduler: the worker {address} of {self.where} fails ({_cause(answer)}), expected one that works; "
+            "restart or remove it"
+        )
 
     def answered(self, action: Callable[[], Result]) -> Result:
         """What a call to the scheduler returns, for which Dask waits without end where that process is stopped.

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import kernelfit
-from kernelfit.cluster.connect import Engine, connect, in_time
+from kernelfit.cluster.connect import Cluster, Engine, connect, in_time
 from kernelfit.errors import ClusterError, InputError, PlanError
 
 from .conftest import local_cluster
@@ -165,6 +165,19 @@ def test_a_cluster_that_gets_no_client_is_closed(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(KeyboardInterrupt):
         connect(Engine("dask"), 1, 10**9, tmp_path, print)
     assert closed.is_set()
+
+
+def test_a_worker_that_fails_is_named_and_one_that_is_gone_is_left_out(client: Any) -> None:
+    """It had no part in the work, and nobody was told."""
+    address = next(iter(client.scheduler_info()["workers"]))
+    cluster = Cluster(client, (), "the scheduler")
+    assert cluster.on_each(int, "x") == {}  # before it is known which workers can take part
+    cluster.alike = frozenset([address])
+    with pytest.raises(
+        ClusterError, match=rf"the worker {address} of the scheduler fails \(invalid literal for int"
+    ):
+        cluster.on_each(int, "x")
+    assert cluster.on_each(open, "/nowhere/at/all") == {}
 
 
 def test_workers_of_our_own_leave_an_interrupt_to_this_process(tmp_path: Path) -> None:
