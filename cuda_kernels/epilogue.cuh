@@ -122,9 +122,9 @@ __host__ __device__ inline double half_tangent(const Pair& pair) {
     const double square = __dmul_rn(pair.inner, pair.inner);
     const double rest = fma(pair.origin_row, pair.origin_col, -product) - fma(pair.inner, pair.inner, -square);
     double sine = ((product - square) + rest) / product;
-    sine = sine > 0.0 ? sine : 0.0;
+    sine = sine < 0.0 ? 0.0 : sine;
     double cosine = fabs(pair.inner) / sqrt(product);
-    cosine = cosine < 1.0 ? cosine : 1.0;
+    cosine = cosine > 1.0 ? 1.0 : cosine;
     double tangent = sine / ((1.0 + cosine) * (1.0 + cosine));
     if (pair.row != nullptr && tangent < PARALLEL) {
         sine = perpendicular(pair) / pair.origin_col;

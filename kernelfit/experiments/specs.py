@@ -68,7 +68,7 @@ class DataSpec:
     target: str | int | None = None
     drop: str | Sequence[str | int] | None = None
     task: TaskName | None = None
-    keys: Mapping[str, str] | None = None
+    keys: Mapping[str, str] | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         options = FileOptions.of(self.target, self.drop, self.task, self.keys)
@@ -182,7 +182,7 @@ class FeatureSpec:
     """A feature map by name and all its options, those not given by their defaults; `none` leaves rows as they are."""
 
     name: str = NONE
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         given = {
@@ -282,7 +282,7 @@ class KernelSpec:
     name: str = "gaussian"
     gamma: float | GammaRule | None = None
     gamma_factor: float | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         known = parameter_names(self.name)

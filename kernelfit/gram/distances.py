@@ -4,7 +4,7 @@
 (x_k - x'_k)^2 rounds to units of itself, as long as nothing was rounded before it is subtracted. Kernels that are not
 smooth at zero feel it: Matern 1/2 takes the root. So pairs that lie close together are formed from differences of the
 rows as they came. An angle from its cosine has half of the digits near 0 and pi; there it is formed from what one row
-leaves of the other.
+leaves of the other. No number stays none: of max(a, b) and min(a, b) the first is given where either is NaN.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ def cosines(dot: Any, rows: Any, columns: Any, out: Any) -> None:
         for j in range(out.shape[1]):
             product = rows.origin[i] * columns.origin[j]
             inner = dot[i, j] + rows.offsets[i] + columns.offsets[j]
-            out[i, j] = 0.0 if product <= 0.0 else min(1.0, max(-1.0, inner / math.sqrt(product)))
+            cosine = 0.0 if product <= 0.0 else inner / math.sqrt(product)
+            out[i, j] = cosine if not abs(cosine) > 1.0 else math.copysign(1.0, cosine)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -123,8 +124,8 @@ def half_tangents(dot: Any, rows: Any, columns: Any, out: Any) -> None:
             else:
                 square = inner * inner
                 rest = fused(rows.origin[i], columns.origin[j], -product) - fused(inner, inner, -square)
-                sine = max(0.0, (product - square) + rest) / product
-                cosine = min(1.0, abs(inner) / math.sqrt(product))
+                sine = max((product - square) + rest, 0.0) / product
+                cosine = min(abs(inner) / math.sqrt(product), 1.0)
                 tangent = sine / ((1.0 + cosine) * (1.0 + cosine))
                 out[i, j] = tangent if inner >= 0.0 else 1.0 / tangent
 
@@ -160,7 +161,7 @@ def correct_parallel(dot: Any, rows: Any, columns: Any, left: Any, right: Any, o
                 times = dot[i, j] / rows.origin[i]
                 sine = _perpendicular(left, i, p, right, j, q, times, rows.origin[i]) / columns.origin[j]
                 sine = 0.0 if sine <= floor else sine
-                cosine = math.sqrt(max(0.0, 1.0 - sine))
+                cosine = math.sqrt(max(1.0 - sine, 0.0))
                 tangent = sine / ((1.0 + cosine) * (1.0 + cosine))
                 out[i, j] = tangent if dot[i, j] >= 0.0 else 1.0 / tangent
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -70,7 +70,7 @@ class Convergence:
     preconditioner: str
     rank: int
     entries: str
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(hash=False)
     bytes_gram: int
     bytes_preconditioner: int
     method: str = CONJUGATE

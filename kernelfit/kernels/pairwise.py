@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -241,11 +242,10 @@ class Pairwise(Kernel):
 def _real(value: Any, label: str) -> float:
     """What a function gives as a float: NumPy would take the real part of a complex number, and read text."""
     array = np.asarray(value)
-    if array.size != 1 or array.dtype.kind not in "buifO":
-        raise InputError(
-            f"function: {label} gives {shown(value)}, expected a real number for every pair of rows"
-        )
-    return float(array.item())
+    if array.size == 1 and array.dtype.kind in "buifO":
+        with suppress(TypeError, ValueError):  # of an object that is no number, as None
+            return float(array.item())
+    raise InputError(f"function: {label} gives {shown(value)}, expected a real number for every pair of rows")
 
 
 def _checked(function: Any) -> Any:
@@ -266,7 +266,8 @@ def _checked(function: Any) -> Any:
 def _reason(error: Exception) -> str:
     """The line of Numba's message that tells what is wrong, without its colours and its trail of passes."""
     lines = [re.sub("\x1b\\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
-    if "setitem" in str(error) and "readonly" in str(error):
+    # A row that is stored elsewhere, or given as the value, is read-only as well.
+    if any("setitem(readonly" in line for line in lines):
         return _WRITES
     telling = [line for line in lines if line and not line.startswith("Failed in nopython mode")]
     return telling[0] if telling else type(error).__name__

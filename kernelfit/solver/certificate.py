@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,7 @@ class Certificate:
     rkhs_norm: float
     rkhs_norm_per_column: tuple[float, ...]
     rkhs_norm_error: float
-    by_ridge: tuple[dict[str, Any], ...] = ()
+    by_ridge: tuple[dict[str, Any], ...] = field(default=(), hash=False)
 
     def summary(self) -> str:
         """What matters, a line for each."""

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -109,7 +109,7 @@ class Complexity:
 
     eigenvalues: tuple[tuple[int, float], ...]
     trace: float
-    ridges: tuple[dict[str, float], ...]
+    ridges: tuple[dict[str, float], ...] = field(hash=False)
     labellings: tuple[LabelComplexity, ...]
     memorisation: Memorisation
 

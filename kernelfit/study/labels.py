@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ class LabelStudy:
     """
 
     trials: tuple[LabelTrial, ...]
-    seconds: dict[str, float]
+    seconds: dict[str, float] = field(hash=False)
 
     @property
     def notes(self) -> list[str]:

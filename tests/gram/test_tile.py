@@ -136,3 +136,15 @@ def test_a_row_far_out_costs_the_distances_of_others_nothing(rng, backend, toler
     others = np.ix_(np.arange(40) != 7, np.arange(40) != 7)
     exact = cdist(x, x, "sqeuclidean")[others]
     assert np.abs(distance[others] - exact).max() <= tolerance(np.float64, 30) * exact.max()
+
+
+def test_a_row_that_is_no_number_has_no_number_in_any_kernel(rng, any_kernel, backend):
+    """Of a NaN the cosine was -1, and the angle that of parallel rows."""
+    x = rng.standard_normal((6, 3))
+    columns = Points(x)
+    rows = Points(x[:3], like=columns)
+    columns.values[4] = np.nan
+    out = np.empty((3, 6))
+    evaluate(any_kernel, rows, 0, 3, ColumnBlock(columns, 0, 6, False), out, backend)
+    assert np.isnan(out[:, 4]).all()
+    assert np.isfinite(out[:, [0, 1, 2, 3, 5]]).all()

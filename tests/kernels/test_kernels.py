@@ -312,6 +312,34 @@ def test_a_function_cannot_write_into_the_rows(rng, compiled):
     assert np.array_equal(x, before)
 
 
+def _a_row(x, y):
+    return x[1:]
+
+
+def _stores_a_row(x, y):
+    z = np.zeros(3)
+    z[0] = y
+    return z[0]
+
+
+def _nothing(x, y):
+    return None
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (_a_row, r"_a_row gives array\(\[.*expected a real number"),
+        (_stores_a_row, "_stores_a_row raises ValueError"),
+        (_nothing, "_nothing gives None, expected a real number"),
+    ],
+)
+def test_a_function_that_gives_no_number_is_told_what_it_gives(rng, function, told):
+    """It was said to write into a row, which is read-only, or to raise an error that it did not raise."""
+    with pytest.raises(InputError, match=f"^function: {told}"):
+        Pairwise(function).diagonal(Points(rng.standard_normal((6, 3))))
+
+
 def test_a_function_that_reads_beyond_its_rows_is_refused(rng):
     """Numba checks no bounds: K was what lay in memory, and a solution of it was said to interpolate."""
 

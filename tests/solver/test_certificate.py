@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import kernelfit
+from kernelfit.experiments.specs import DataSpec, FeatureSpec, KernelSpec
 from kernelfit.solver.certificate import forward_error, interpolates
 
 U32, U64 = 2.0**-24, 2.0**-53
@@ -42,3 +43,17 @@ def test_small_targets_that_are_missed_are_no_interpolation(rng, small, met):
     notes = [note for note in solution.notes if "small targets are missed" in note]
     assert len(notes) == (not met)
     assert met or notes[0].startswith(f"{missed} small targets are missed by half")
+
+
+def test_certificates_of_several_ridges_are_equal_and_hashed_as_others(rng):
+    x, y = rng.standard_normal((8, 2)), rng.standard_normal((8, 2))
+    one, other = (kernelfit.solve(x, y, gamma=1.0, ridge=[1e-3, 1e-2]).certificate for _ in range(2))
+    assert one == other
+    assert len({one, other}) == 1
+
+
+def test_what_a_solution_and_an_experiment_tell_has_a_hash(rng):
+    x, y = rng.standard_normal((40, 2)), rng.standard_normal(40)
+    convergence = kernelfit.solve(x, y, gamma=1.0, ridge=0.1, solver="pcg").convergence
+    for told in (convergence, DataSpec("digits"), FeatureSpec(), KernelSpec()):
+        assert isinstance(hash(told), int)
