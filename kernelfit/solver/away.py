@@ -14,6 +14,8 @@ Without a factor |k_x^T A^-1 r| <= k(x, x)^(1/2) |r| / (2 ridge^(1/2)), as |A^-1
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +28,7 @@ from kernelfit.solver.certificate import Certificate
 from kernelfit.solver.measures import Measures
 from kernelfit.solver.predict import predict
 from kernelfit.solver.problem import Problem
+from kernelfit.solver.refinement import solve_with_factor
 from kernelfit.solver.system import System
 from kernelfit.typing import Float
 
@@ -82,9 +85,11 @@ def off_away(
         return Away()
     # What K alpha is off by as entries of K are rounded is no residual.
     noise = np.hypot(residual, rounding_of_entries(diagonal, weights[:, None])[:, 0])
-    error = _at_new_rows(system, residual, noise)
+    # The inverse of A + jitter I, or of a factor of lower precision, would tell of smaller errors.
+    apply = partial(_refined, system) if saturated else system.apply_inverse
+    error = _at_new_rows(system, residual, noise, apply)
     if error is None:
-        return Away(_at_left_out_rows(system, residual, noise), saturated, True)
+        return Away(_at_left_out_rows(residual, noise, apply), saturated, True)
     return Away(error, saturated)
 
 
@@ -109,18 +114,25 @@ def _saturated(system: System, certificate: Certificate) -> bool:
     return certificate.jitter > 0 or not condition * unit <= _SATURATED
 
 
+def _refined(system: System, vectors: Float) -> Float:
+    """A^-1 V (n, c), as far as it can be refined."""
+    return solve_with_factor(system, vectors, Silent()).alpha
+
+
 def _signed(noise: Float) -> Float:
     """Noise (n,) with random signs, (n, _SIGNS)."""
     signs = np.random.default_rng(0).integers(0, 2, (len(noise), _SIGNS)) * 2.0 - 1.0
     return np.asarray(signs * noise[:, None])
 
 
-def _at_new_rows(system: System, residual: Float, noise: Float) -> float | None:
+def _at_new_rows(
+    system: System, residual: Float, noise: Float, apply: Callable[[Float], Float]
+) -> float | None:
     """The largest error at rows that are made up; None where none can be."""
     kernel, points, rows = system.problem.kernel, system.problem.points, _made_up(system.problem)
     if kernel is None or points is None or rows is None:
         return None
-    applied = system.apply_inverse(np.column_stack([residual, _signed(noise)]))
+    applied = apply(np.column_stack([residual, _signed(noise)]))
     with np.errstate(all="ignore"):
         errors = predict(kernel, points, rows, applied, system.backend, Silent())
     if not np.isfinite(errors).all():
@@ -140,14 +152,14 @@ def _made_up(problem: Problem) -> Points | None:
     return Points(np.vstack([0.5 * (one + other), 2.0 * one - other]), 1.0, points)
 
 
-def _at_left_out_rows(system: System, residual: Float, noise: Float) -> float:
+def _at_left_out_rows(residual: Float, noise: Float, apply: Callable[[Float], Float]) -> float:
     """The largest error at training rows that are left out."""
     n = len(residual)
     chosen = np.random.default_rng(2).permutation(n)[:_LEFT_OUT]
     units = np.zeros((n, len(chosen)))
     each = np.arange(len(chosen))
     units[chosen, each] = 1.0
-    columns = system.apply_inverse(units)
+    columns = apply(units)
     own = columns[chosen, each].copy()
     columns[chosen, each] = 0.0
     deviations = np.sqrt(np.square(columns.T) @ np.square(noise))

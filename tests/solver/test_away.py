@@ -117,6 +117,18 @@ def test_factors_in_single_precision(monkeypatch, precision, ridge):
     assert error < found.error < 60.0 * error
 
 
+@pytest.mark.parametrize("given", [False, True])
+@pytest.mark.parametrize(
+    "options", [{"jitter": 1e-6}, {"jitter": 1e-3}, {"jitter": 1e-3, "precision": "mixed"}], ids=str
+)
+def test_of_a_factor_with_a_jitter_it_is_that_of_the_refined_inverse(monkeypatch, options, given):
+    """By the inverse of A + jitter I the estimate was below the error, of which nothing was said then."""
+    monkeypatch.setattr(away, "VISIBLE", 0.0)
+    case = _Case("gaussian", 2, 1e-9, given=given, **options)
+    error = case.left_out() if given else case.at_new_rows()
+    assert error < case.answer().away.error < 60.0 * error
+
+
 def test_a_factor_that_knows_no_more_of_the_inverse_says_at_least(monkeypatch):
     monkeypatch.setattr(away, "VISIBLE", 0.0)
     assert _Case("gaussian", 1, 1e-15).answer().away.at_least
