@@ -314,7 +314,8 @@ class Solution:
         """log p(Y | X) of the Gaussian process of covariance k and noise of variance ridge / w_i, summed over targets.
 
         -1/2 y^T alpha - 1/2 log det (K + ridge W^-1) - n/2 log 2 pi (Rasmussen and Williams 2006, equation 2.30).
-        Of conjugate gradients the determinant is an estimate, with a note. Raises `InputError` where K has no inverse.
+        Of conjugate gradients the determinant is an estimate, with a note. Raises `InputError` where K has no inverse,
+        and where the likelihood leaves the range of float64.
         """
         n, c = self.targets.shape
         #: log det and the number of rows that took part, of every target
@@ -333,7 +334,14 @@ class Solution:
             self._note("the determinant of the likelihood holds the jitter, as the factor does", Silent())
         if self.certificate.factor_precision == "float32":
             self._note("the determinant of the likelihood has the precision of the factor, float32", Silent())
-        fit = float(np.einsum("ij,ij->", self.targets, self.alpha))
+        powers = exponents(self.targets), exponents(self.alpha)
+        unit = scaled(self.targets, -powers[0]), scaled(self.alpha, -powers[1])
+        fit = float(scaled(np.einsum("ij,ij->j", *unit)[None], powers[0] + powers[1]).sum())
+        if not math.isfinite(fit):
+            raise InputError(
+                "log_marginal_likelihood: overflows in float64, with Y up to "
+                f"{np.abs(self.targets).max():.3g}; rescale Y"
+            )
         logarithm = math.log(2.0 * math.pi)
         return -0.5 * (fit + sum((value or 0.0) + rows * logarithm for value, rows in determinants))
 
@@ -384,7 +392,10 @@ class Solution:
         targets, columns = as_targets(Y, len(predicted)), self.alpha.shape[1]
         if targets.shape[1] != columns:
             raise InputError(f"Y: got {targets.shape[1]} columns, expected {columns} as the solution has")
-        return float(r2_score(targets, predicted.reshape(len(predicted), columns)))
+        predicted = predicted.reshape(len(predicted), columns)
+        # Each column at unit size: squares would overflow.
+        powers = np.maximum(exponents(targets), exponents(predicted))
+        return float(r2_score(scaled(targets, -powers), scaled(predicted, -powers)))
 
     def solve(self, Y: ArrayLike, progress: ProgressLike = None, *, componentwise: bool = True) -> Solution:
         """The solution for other right-hand sides of the same factor.

@@ -446,3 +446,19 @@ def test_a_score_of_other_columns_is_refused(solution):
     """scikit-learn's own ValueError came."""
     with pytest.raises(InputError, match=r"^Y: got 3 columns, expected 2 as the solution has$"):
         solution.score(np.ones((4, 3)), np.ones((4, 3)))
+
+
+@pytest.mark.parametrize("solver", ["cholesky", "pcg"])
+def test_a_likelihood_beyond_float64_is_refused(rng, solver):
+    """It was NaN, without a word."""
+    x, y = rng.standard_normal((16, 3)), rng.standard_normal(16)
+    solution = kernelfit.solve(x, 1e200 * y, gamma=0.5, ridge=1.0, solver=solver)
+    with pytest.raises(InputError, match=r"^log_marginal_likelihood: overflows in float64, with Y up to"):
+        solution.log_marginal_likelihood()
+
+
+def test_a_score_does_not_depend_on_the_unit_of_targets(rng):
+    """Squares overflowed: it was NaN."""
+    x, y = rng.standard_normal((16, 3)), rng.standard_normal((16, 2))
+    small, large = (kernelfit.solve(x, c * y, gamma=0.5, ridge=1.0).score(x, c * y) for c in (1.0, 2.0**600))
+    assert large == small
