@@ -31,12 +31,14 @@ class ColumnBlock:
         self._about_origin: Float | None = None
         self._coordinates: Float | None = None
         self._apart: Float | None = None
+        #: whether a tile asked for the rows themselves
+        self.read_rows = False
         if needs is None:
             return
         shared = exact or shares_products(points)
         if Needs.DISTANCES in needs or (Needs.INNER_PRODUCTS in needs and shared):
             self.centred()
-        elif Needs.INNER_PRODUCTS in needs:
+        if Needs.INNER_PRODUCTS in needs and not shared:
             self.about_origin()
 
     @property
@@ -62,15 +64,24 @@ class ColumnBlock:
 
     def coordinates(self) -> Float:
         """`Points.scaled`."""
+        self.read_rows = True
         if self._coordinates is None:
             self._coordinates = self.points.scaled(self.start, self.stop)
         return self._coordinates
 
     def apart(self) -> Float:
         """`Points.apart`."""
+        self.read_rows = True
         if self._apart is None:
             self._apart = self.points.apart(self.start, self.stop)
         return self._apart
+
+    def own(self) -> None:
+        """Copy what is converted but still lies in the array that the rows came in, which may be the user's."""
+        for name in ("_centred", "_about_origin"):
+            converted = getattr(self, name)
+            if isinstance(converted, np.ndarray) and np.may_share_memory(converted, self.points.values):
+                setattr(self, name, converted.copy())
 
 
 def narrow(block: ColumnBlock, width: int) -> ColumnBlock:

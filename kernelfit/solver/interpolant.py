@@ -133,9 +133,14 @@ class Interpolant:
             return values
         if self.factor is not None and not self.factor.closed and self.factor.name != "cpu":
             return self.factor.predict(rows, coefficients, progress)  # a device has the training rows there
-        self.problem.source.require_unchanged(self.threads, whole=rows.shape[0] >= _MANY)
+        # Few rows meet training rows that are kept from when all of them were looked at.
+        whole = rows.shape[0] >= _MANY or not self.prepared.holds(kernel, points, rows)
+        self.problem.source.require_unchanged(self.threads, whole=whole)
         with CpuBackend(self.threads) as backend:
-            return predict(kernel, points, rows, coefficients, backend, progress, self.prepared)
+            values = predict(kernel, points, rows, coefficients, backend, progress, self.prepared)
+        if self.prepared.read_rows() and not whole:
+            self.problem.source.require_unchanged(self.threads)
+        return values
 
     def _of_gram(self, gram: NDArray[Any]) -> Float:
         """k(new, training) alpha, of the columns of rows that took part."""

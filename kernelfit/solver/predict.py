@@ -12,7 +12,7 @@ from kernelfit.gram.layout import PanelLayout
 from kernelfit.gram.points import Points
 from kernelfit.gram.protocol import EPILOGUE
 from kernelfit.gram.tile import ColumnBlock, evaluate
-from kernelfit.kernels.base import Kernel, Needs
+from kernelfit.kernels.base import COORDINATES, Kernel, Needs
 from kernelfit.progress import Progress
 from kernelfit.solver.problem import Problem
 from kernelfit.typing import Float, Span
@@ -39,15 +39,33 @@ class Prepared:
         self, points: Points, exact: bool, needs: Needs, width: int = _COLUMNS
     ) -> Iterable[ColumnBlock]:
         """Blocks of `width` training rows, in order."""
-        key, blocks = self._made.get(width, (None, ()))
-        if key is None or key[0] is not points or key[1:] != (exact, needs):
+        blocks = self._kept(points, exact, needs, width)
+        if not blocks:
             n, d = points.shape
             made = (ColumnBlock(points, a, min(a + width, n), exact, needs) for a in range(0, n, width))
             if n * d * (1 if exact and points.multiplies_bytes else 8) > _KEPT:
                 return made
             blocks = tuple(made)
+            for block in blocks:
+                block.own()
             self._made[width] = (points, exact, needs), blocks
         return blocks
+
+    def read_rows(self) -> bool:
+        """Whether rows of the array itself were asked for since this was last called, as those of close pairs are."""
+        blocks = [block for _, made in tuple(self._made.values()) for block in made if block.read_rows]
+        for block in blocks:
+            block.read_rows = False
+        return bool(blocks)
+
+    def holds(self, kernel: Kernel, points: Points, rows: Points) -> bool:
+        """Whether predictions at these rows multiply training rows that are kept, whatever becomes of the array."""
+        exact, width = rows.exact and points.exact, _width(rows.shape[0], points)
+        return not kernel.needs & COORDINATES and bool(self._kept(points, exact, kernel.needs, width))
+
+    def _kept(self, points: Points, exact: bool, needs: Needs, width: int) -> tuple[ColumnBlock, ...]:
+        key, blocks = self._made.get(width, (None, ()))
+        return blocks if key is not None and key[0] is points and key[1:] == (exact, needs) else ()
 
 
 def predict_here(
@@ -75,7 +93,7 @@ def predict(
     values = np.zeros((m, alpha.shape[1]))
     exact = rows.exact and points.exact
     kernel.compile()
-    width = _width_for_few(points.shape[1]) if m <= _FEW and n > _COLUMNS else _COLUMNS
+    width = _width(m, points)
     with progress.phase("predict", float(m) * n, "entries") as advance:
         for columns in (prepared or Prepared()).columns(points, exact, kernel.needs, width):
 
@@ -93,6 +111,12 @@ def predict(
                 entries * (2.0 * points.shape[1] + EPILOGUE),
             )
     return values
+
+
+def _width(m: int, points: Points) -> int:
+    """Training rows that m rows meet at a time."""
+    n, d = points.shape
+    return _width_for_few(d) if m <= _FEW and n > _COLUMNS else _COLUMNS
 
 
 def _width_for_few(features: int) -> int:

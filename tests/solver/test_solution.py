@@ -18,9 +18,15 @@ from kernelfit.errors import DataError, InputError, KernelfitError, StorageError
 from kernelfit.gram.source import KernelGram
 from kernelfit.gram.unchanged import Witness
 from kernelfit.kernels import (
+    ArcCosine,
+    Cosine,
     Gaussian,
+    Laplacian,
+    Linear,
     Pairwise,
+    Polynomial,
 )
+from kernelfit.kernels.base import COORDINATES, Needs
 from kernelfit.progress import Silent
 from kernelfit.runs import solution_file
 from kernelfit.solver.predict import Prepared
@@ -392,6 +398,38 @@ def test_rows_that_were_changed_are_neither_solved_with_nor_stored(rng, tmp_path
     assert not (tmp_path / "s.h5").exists()
     x[...] = before
     assert solution.solve(2 * y).certificate.interpolates
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [Gaussian(1e-3), Laplacian(1e-3), Cosine(), Polynomial(2, 1e-3), Linear() + Gaussian(1e-3), ArcCosine()],
+)
+@pytest.mark.parametrize("offset", [0.0, 1.0])
+def test_few_rows_are_not_predicted_by_one_training_row_that_was_changed(rng, kernel, offset):
+    """It was seen in 64 training rows alone: the others counted as they were by then, a NaN as opposite to all."""
+    x, y, new = (
+        rng.standard_normal((300, 500)) + offset,
+        rng.standard_normal(300),
+        rng.standard_normal((5, 500)),
+    )
+    solution = kernelfit.solve(x, y, kernel=kernel, ridge=0.1)
+    before = x[70].copy()
+    x[70] = np.nan
+    changed = r"^X: the array that the solution is of was changed since the solve"
+    with pytest.raises(InputError, match=changed):
+        solution.predict(new)
+    x[70] = before
+    expected = solution.predict(new)
+    x[70] = 7.0
+    if kernel.needs & COORDINATES:
+        with pytest.raises(InputError, match=changed):
+            solution.predict(new)
+    else:
+        assert np.array_equal(solution.predict(new), expected)
+    near = np.vstack([before + 1e-9, new])
+    if kernel.needs & (COORDINATES | Needs.DISTANCES):
+        with pytest.raises(InputError, match=changed):
+            solution.predict(near)
 
 
 @pytest.mark.parametrize("options", [{}, {"precision": "float32"}, {"precision": "mixed"}, {"jitter": 1e-3}])
