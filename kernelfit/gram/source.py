@@ -75,11 +75,14 @@ class KernelGram(Source):
     points: Points
     #: some values of the user's own function, by which it is seen that it reads something else by now
     _few: Float | None = None
+    #: the digest of the data that it reads, where they tell the same
+    _reads = ""
 
     def __init__(self, kernel: Kernel, points: Points) -> None:
         kernel.compile()
         self.kernel, self.points = kernel, points
         self.n = points.shape[0]
+        before = kernel.reads()
         if Needs.FUNCTION in kernel.needs:
             self._few = self._values_of_few()
         # Twice d for the inner product; the epilogue counts as one.
@@ -95,6 +98,8 @@ class KernelGram(Source):
                 f"kernel: k(x, x) is {self._diagonal[bad[0]]} at row {bad[0]}, expected a finite number; "
                 f"rescale X or change the parameters of {kernel!r}"
             )
+        if before and before == kernel.reads():  # no memo or counter, which a call changes
+            self._reads = before
 
     def diagonal(self) -> Float:
         return self._diagonal
@@ -110,7 +115,8 @@ class KernelGram(Source):
         if self._few is None:
             return
         now, before = self._values_of_few(), self._few
-        if not np.allclose(now, before, _OTHER, _OTHER * np.abs(before).max()):
+        same = np.allclose(now, before, _OTHER, _OTHER * np.abs(before).max())
+        if not same or (self._reads and self._reads != self.kernel.reads()):
             raise InputError(
                 f"kernel: {self.kernel!r} gives other values than at the solve, as where data that it reads were "
                 "changed, expected the same; restore them, or solve again"

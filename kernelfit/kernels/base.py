@@ -203,6 +203,14 @@ class Kernel:
         """What the user should know of how it is formed, once it is compiled."""
         yield from ()
 
+    def is_another(self) -> bool:
+        """Whether code of the user's is known to be other than where the kernel was pickled."""
+        return False
+
+    def reads(self) -> str:
+        """The digest of the data that a function of the user's reads now; empty where it keeps what it read."""
+        return ""
+
     def describe(self) -> dict[str, Any]:
         """The kernel as JSON: its name and parameters; `kernelfit.kernels.from_description` is the inverse."""
         return {"name": self.name, **self.parameters}
@@ -270,6 +278,12 @@ class _Composite(Kernel):
 
     def remarks(self) -> Iterator[str]:
         yield from dict.fromkeys([*self.left.remarks(), *self.right.remarks()])
+
+    def is_another(self) -> bool:
+        return self.left.is_another() or self.right.is_another()
+
+    def reads(self) -> str:
+        return self.left.reads() + self.right.reads()
 
     def _evaluate_right(self, tile: Tile) -> Float:
         # Each level of nesting on the right needs a block of its own.

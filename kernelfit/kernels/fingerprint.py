@@ -84,10 +84,10 @@ def file_of(value: Any) -> str:
 
 class Descriptions:
     """Values as text, of which each is described once, as it was then; `home` is a file that is the user's wherever it
-    lies."""
+    lies. `by_code`: of functions the byte code, whose text may not be at hand."""
 
-    def __init__(self, home: str) -> None:
-        self._home = home
+    def __init__(self, home: str, *, by_code: bool = False) -> None:
+        self._home, self._by_code = home, by_code
         self._open: set[int] = set()
         # With the value, whose id would be another's when it is gone.
         self._done: dict[int, tuple[Any, str]] = {}
@@ -102,15 +102,11 @@ class Descriptions:
     def parts(self, value: Any) -> dict[str, str]:
         """Name -> digest of what a callable reads by name: the globals and closure of a function, and the attributes of
         an object. After `fingerprint`, whose digest does not depend on what was described before it."""
-        value = getattr(value, "py_func", value)
-        read: dict[str, Any] = {}
-        if not isinstance(value, FunctionType):
-            owner = value.__self__ if inspect.ismethod(value) else value
-            read = dict(getattr(owner, "__dict__", {}))
-            value = value.__func__ if inspect.ismethod(value) else type(value).__call__
-        if isinstance(value, FunctionType):
-            read |= read_by(value)
-        return {name: self.of(each) for name, each in read.items()}
+        return {name: self.of(each) for name, each in _named(value).items()}
+
+    def data(self, value: Any) -> str:
+        """The digest of that of it which is no code."""
+        return self.fingerprint({name: each for name, each in _named(value).items() if not callable(each)})
 
     def of(self, value: Any) -> str:
         if type(value) in _PLAIN:
@@ -183,7 +179,7 @@ class Descriptions:
         filed = self._filed(code)
         if filed is None:
             self.edited[code.co_qualname] = None
-        text = "" if filed is None else _source(filed)
+        text = "" if filed is None or self._by_code else _source(filed)
         return f"{text or self._byte_code(code)}\n{defaults} {around}"
 
     def _filed(self, code: CodeType) -> CodeType | None:
@@ -253,6 +249,21 @@ class Descriptions:
 def is_installed(file: str) -> bool:
     """Whether a file of code belongs to Python or to an installed package."""
     return file.startswith(("<frozen ", _STANDARD)) or not _INSTALLED.isdisjoint(Path(file).parts)
+
+
+def _named(value: Any) -> dict[str, Any]:
+    """Name -> what a callable reads by name."""
+    read: dict[str, Any] = {}
+    if isinstance(value, functools.partial):
+        read, value = dict(value.keywords), value.func
+    value = getattr(value, "py_func", value)
+    if not isinstance(value, FunctionType):
+        owner = value.__self__ if inspect.ismethod(value) else value
+        read |= getattr(owner, "__dict__", {})
+        value = value.__func__ if inspect.ismethod(value) else type(value).__call__
+    if isinstance(value, FunctionType):
+        read |= read_by(value)
+    return read
 
 
 def _digest(text: str) -> str:

@@ -42,6 +42,8 @@ class Pairwise(Kernel):
     of_code = True
     needs = Needs.FUNCTION
     device_formula = "pair.user"
+    #: where it comes with a pickle, the digest of its byte code and what that reads
+    _code = ""
 
     def __init__(self, function: Callable[..., float], parameters: Mapping[str, Any] | None = None) -> None:
         self._bound = bound(function, parameters or {})
@@ -92,12 +94,33 @@ class Pairwise(Kernel):
             )
         return kernel
 
+    def is_another(self) -> bool:
+        """Whether it came with a pickle and its code, or what that reads, is other than where it was compiled."""
+        if self._compiled is not None or self._interpreted or not self._digest:
+            return False
+        # Where its file is not at hand, as on a worker of a cluster, its text is not, either.
+        return self._described()[0] != self._digest and self._by_code() != self._code
+
+    def _by_code(self) -> str:
+        """The digest without the text of functions, by their byte code alone."""
+        code = self._bound.function
+        described = Descriptions(file_of(code), by_code=True)
+        return described.fingerprint(code, self._bound.first, self._bound.last)
+
+    def reads(self) -> str:
+        if not self._interpreted:
+            return ""
+        described = Descriptions(file_of(self._bound.function))
+        settled = described.fingerprint(self._bound.first, self._bound.last)
+        return settled + described.data(self._bound.function)
+
     def functions(self) -> tuple[Callable[..., float], ...]:
         return (self._bound.of(getattr(self._bound.function, "py_func", self._bound.function)),)
 
     def __getstate__(self) -> dict[str, Any]:
         """What pickle takes: the function, which is compiled again where it is used."""
-        return {**self.__dict__, "_compiled": None}
+        unchanged = self._digest != "" and self._described()[0] == self._digest
+        return {**self.__dict__, "_compiled": None, "_code": self._by_code() if unchanged else ""}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Pairwise:
         """Itself where it is compiled: compiled again, it would be the kernel of what the function reads by then."""

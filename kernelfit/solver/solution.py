@@ -571,7 +571,7 @@ class Solution:
         if self.kernel is None or Needs.FUNCTION not in self.kernel.needs:
             return
         held = self.problem, self.certificate, self.alpha, self.fitted, self.weights
-        if not reproduces(*held, self._interpolant.at_rows):
+        if self.kernel.is_another() or not reproduces(*held, self._interpolant.at_rows):
             raise InputError(
                 f"kernel: {self.kernel!r} gives other values here than where the solution was pickled, expected the "
                 "same; restore its code and what that reads, or solve again"

@@ -25,7 +25,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 import kernelfit
 from kernelfit import KernelInterpolator
 from kernelfit.errors import DataError, InputError
-from kernelfit.kernels import FromSklearn, Gaussian, Kernel, Pairwise
+from kernelfit.kernels import FromSklearn, Gaussian, Kernel, Pairwise, fingerprint
 from kernelfit.runs import solution_file
 
 
@@ -133,6 +133,26 @@ def test_a_pickled_solution_refuses_a_kernel_that_reads_something_else_by_now(pr
     with pytest.raises(InputError, match="gives other values"):
         pickle.loads(taken)
     assert np.array_equal(copy.deepcopy(solution).predict(new), expected)
+
+
+def of_centre(x, y):
+    return math.exp(-abs(x[0] - y[0]) * (2.0 if abs(x[0]) > CENTRE or abs(y[0]) > CENTRE else 1.0))
+
+
+CENTRE = 50.0
+
+
+def test_a_pickled_solution_refuses_a_kernel_that_is_another_away_from_training_rows(problem, monkeypatch):
+    """It was compared at training rows alone, where it was the same."""
+    x, y, _ = problem
+    taken = pickle.dumps(kernelfit.solve(x, y, kernel=of_centre, ridge=0.1))
+    assert pickle.loads(taken).predict(x + 60.0).shape == y.shape
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(fingerprint, "_source", lambda code: "")  # its file is not at hand
+        assert pickle.loads(taken).kernel is not None
+    monkeypatch.setitem(globals(), "CENTRE", 40.0)
+    with pytest.raises(InputError, match="gives other values here"):
+        pickle.loads(taken)
 
 
 def test_noise_of_scikit_learns_stands_on_the_diagonal(problem):
@@ -315,6 +335,30 @@ def test_values_of_a_scikit_learn_kernel_of_another_shape_are_refused(problem):
         InputError, match=r"^kernel: Short\(.*\) gives float64 \(2,\) for 1 rows and 2, expected"
     ):
         kernelfit.solve(x, y, kernel=Short(), ridge=1.0)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_data_that_change_few_values_of_a_function_in_python_are_seen(problem, given):
+    """Two values were looked at: where they were the same, predictions were of other data, without a word."""
+    x, y, new = problem
+    weights = np.ones(2)
+
+    def far(a, b, *, weights):  # by name alone, which Numba does not compile
+        return np.exp(-abs(a[0] - b[0]) * weights[int(a[0] > 3.0 or b[0] > 3.0)]).item()
+
+    def read(a, b):
+        return far(a, b, weights=weights)
+
+    if given:
+        solution = kernelfit.solve(x, y, kernel=far, kernel_params={"weights": weights}, ridge=0.1)
+    else:
+        solution = kernelfit.solve(x, y, kernel=read, ridge=0.1)
+    before = solution.predict(new + 9.0)
+    weights[1] = 2.0
+    with pytest.raises(InputError, match=r"^kernel: Pairwise\(.*\) gives other values than at the solve"):
+        solution.predict(new + 9.0)
+    weights[1] = 1.0
+    assert_array_equal(solution.predict(new + 9.0), before)
 
 
 def test_a_function_in_python_that_reads_something_else_by_now_is_refused(problem):
