@@ -37,7 +37,7 @@ from kernelfit.solver.left_out import remark as left_out_remark
 from kernelfit.solver.posterior import covariance, variances
 from kernelfit.solver.predict import Prepared
 from kernelfit.solver.problem import Problem, is_primal
-from kernelfit.solver.remarks import remark
+from kernelfit.solver.remarks import NOT_REFINED, remark
 from kernelfit.solver.ridge import RidgeChoice
 from kernelfit.solver.scaling import exponents, scaled
 from kernelfit.solver.search import GammaChoice
@@ -300,6 +300,11 @@ class Solution:
         factor, rows = self._factor_or_raise(what), new_rows(self.problem, X)
         if self.certificate.factor_precision == "float32" and not precision_of(self.plan.precision).refined:
             self._note("standard deviations have the precision of the factor, float32", progress)
+        if any(NOT_REFINED in note for note in self.notes):
+            self._note(
+                f"standard deviations may have no correct digit, as the jitter {NOT_REFINED}; give a ridge",
+                progress,
+            )
         spread = np.sqrt(variances(factor, rows, progress)) if what == "return_std" else None
         spread = covariance(factor, rows, progress) if spread is None else spread
         if not (finite := np.isfinite(spread)).all():

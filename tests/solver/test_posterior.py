@@ -163,3 +163,12 @@ def test_what_is_no_flag_is_refused(problem, asked):
     for predict in (solution.predict, fitted.predict):
         with pytest.raises(InputError, match=rf"^{next(iter(asked))}: got .*, expected True or False$"):
             predict(new, **asked)
+
+
+@pytest.mark.parametrize(("gamma", "jitter", "told"), [(10.0, 1e-6, True), (1e4, 1e-6, False)])
+def test_deviations_beside_a_jitter_that_is_not_refined_away_are_said_to_have_no_digit(gamma, jitter, told):
+    """They were 56 times the true ones, and 0 for others, without a word."""
+    x = np.linspace(-1.0, 1.0, 40)[:, None]
+    solution = kernelfit.solve(x, np.sin(x[:, 0]) + (np.arange(40) % 3), gamma=gamma, jitter=jitter)
+    solution.predict(x[:2] + 0.01, return_std=True)
+    assert any("standard deviations may have no correct digit" in note for note in solution.notes) == told
