@@ -19,7 +19,7 @@ from kernelfit.features import names as feature_names
 from kernelfit.gram.placement import TIERS
 from kernelfit.gram.precision import CPU_PRECISIONS, PRECISION_NAMES
 from kernelfit.kernels import KERNELS, named, parameter_names
-from kernelfit.typing import EngineName, SolverName, TaskName
+from kernelfit.typing import EngineName, Missing, SolverName, TaskName
 
 from . import completion
 
@@ -227,6 +227,13 @@ _DATA = (
         metavar="X=NAME,y=NAME",
         help="Arrays of an NPZ or HDF5 file; else found by name or shape.",
     ),
+    click.option(
+        "--missing",
+        type=click.Choice(get_args(Missing)),
+        default="refuse",
+        show_default=True,
+        help="Of a table whose numbers or labels have gaps: rows leaves such rows out.",
+    ),
     data_dir_option,
 )
 
@@ -296,7 +303,7 @@ def _seed_option(words: str) -> Callable[[Function], Function]:
 
 
 def data_options(function: Function) -> Function:
-    """--dataset, --train, --test, --n, --n-test, --target, --drop, --task, --keys, --data-dir."""
+    """--dataset, --train, --test, --n, --n-test, --target, --drop, --task, --keys, --missing, --data-dir."""
     return _apply(_DATA, function)
 
 

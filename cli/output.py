@@ -26,7 +26,7 @@ _GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Data",
         (
             *("dataset", "name", "train", "test", "n_train", "n_test", "n", "rows", "data_dir", "images"),
-            *("target", "drop", "task", "keys"),
+            *("target", "drop", "task", "keys", "missing"),
             *(
                 "corruption",
                 "corruption_p",

@@ -14,7 +14,8 @@ from kernelfit.progress.first_use import announce
 
 # Arguments that remedies name with a value: NAME='text', NAME=['a', 'b'], NAME={'X': 'a'}, NAME=True or NAME=WORD.
 _REMEDIES = (
-    "data_dir|device|device_memory|drop|keys|memory|n_test|precision|solver|standardise|target|task|tier"
+    "data_dir|device|device_memory|drop|keys|memory|missing|n_test|precision|solver|standardise|target|task|"
+    "tier"
 )
 _VALUE = r"'[^']*'|\"[^\"]*\"|\[[^\]]*\]|\{[^}]*\}|\w+"
 _REMEDY = re.compile(rf"(?<![\w.])(?<!\w\()({_REMEDIES})=({_VALUE})")

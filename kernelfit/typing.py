@@ -35,6 +35,9 @@ RidgeRule = Literal["auto"]
 RidgeLike = float | RidgeRule | Sequence[float] | NDArray[Any]
 #: whether labels of the user's own files are classes or numbers
 TaskName = Literal["classification", "regression"]
+
+#: what is done with rows of a table in which a value is missing
+Missing = Literal["refuse", "rows"]
 #: of `kernelfit.datasets.corruptions`
 Corruption = Literal[
     "true", "random-labels", "corrupt-labels", "shuffled-pixels", "random-pixels", "gaussian"

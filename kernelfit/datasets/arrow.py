@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kernelfit.errors import DataError
 from kernelfit.typing import Float
@@ -28,7 +29,8 @@ _STREAM = b"\xff\xff\xff\xff"
 
 @dataclass(frozen=True)
 class ArrowTable:
-    """Columns that carry their types; `row_names` are what an index of pandas is called and holds."""
+    """Columns that carry their types; `row_names` are what an index of pandas is called and holds, `of_file` which of
+    the file's rows these are, where some are left out."""
 
     path: Path
     content: pyarrow.Table
@@ -36,6 +38,7 @@ class ArrowTable:
     named: bool = True
     notes: tuple[str, ...] = ()
     row_names: tuple[str, tuple[str, ...]] | None = None
+    of_file: NDArray[np.int64] | None = None
 
     def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
         """Columns of numbers (n, k), the label, and columns as they stand."""
@@ -52,7 +55,18 @@ class ArrowTable:
             label_texts=() if label is None else self._texts(label),
             texts={column: self._texts(column) for column in texts},
             notes=self.notes,
+            of_file=self.of_file,
         )
+
+    def without(self, rows: NDArray[np.int64]) -> ArrowTable:
+        """The same as if the file had not these rows, which are counted from 0."""
+        left = np.delete(np.arange(self.content.num_rows), rows)
+        name, texts = self.row_names or ("", ())
+        named = (name, tuple(texts[row] for row in left.tolist())) if self.row_names else None
+        return replace(self, content=self.content.take(left), row_names=named, of_file=left)
+
+    def _where(self, row: int) -> str:
+        return f"row {row if self.of_file is None else self.of_file[row]}"
 
     def _texts(self, column: int) -> tuple[str, ...]:
         return _texts_of(self.content.column(column))
@@ -77,7 +91,7 @@ class ArrowTable:
             for row, value in enumerate(values):
                 if value.is_valid:
                     faults.add(
-                        Kind.TEXT, str(value.as_py()), f"row {row}", values.length() - values.null_count
+                        Kind.TEXT, str(value.as_py()), self._where(row), values.length() - values.null_count
                     )
                     break
             if values.null_count:
@@ -94,18 +108,17 @@ class ArrowTable:
         if types.is_boolean(kind):
             faults.add(Kind.BOOLEAN, "true", "row 0", len(result))
         for row in np.flatnonzero(np.isinf(result))[:1]:
-            faults.add(Kind.INFINITE, str(result[row]), f"row {row}", int(np.isinf(result).sum()))
+            faults.add(Kind.INFINITE, str(result[row]), self._where(row), int(np.isinf(result).sum()))
         if types.is_integer(kind) or types.is_decimal(kind):
             for index in np.flatnonzero(np.abs(result) >= LARGEST_EXACT).tolist():
                 value = plain[index].as_py()
                 if value == int(value) != int(result[index]):
-                    faults.add(Kind.ROUNDED, str(value), f"row {index}")
+                    faults.add(Kind.ROUNDED, str(value), self._where(index))
         return result, faults
 
-    @staticmethod
-    def _missing(faults: Faults, missing: Any) -> None:
+    def _missing(self, faults: Faults, missing: Any) -> None:
         for row in np.flatnonzero(missing)[:1]:
-            faults.add(Kind.MISSING, "null", f"row {row}", int(np.count_nonzero(missing)))
+            faults.add(Kind.MISSING, "null", self._where(row), int(np.count_nonzero(missing)))
 
 
 def open_arrow(path: Path) -> ArrowTable:

@@ -15,6 +15,9 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kernelfit.typing import Float
 
 from .faults import Fault
@@ -198,6 +201,7 @@ class Cells:
     notes : what was left out, and how numbers are written
     lines : of a text file the line of each row
     blank : of a text file rows without any value
+    of_file : which of the file's rows these are, where some are left out
     ragged : of a text file, lines that are no rows
     """
 
@@ -210,11 +214,14 @@ class Cells:
     notes: tuple[str, ...] = ()
     lines: Sequence[int] | None = None
     blank: Sequence[int] = ()
+    of_file: NDArray[np.int64] | None = None
     ragged: tuple[Fault, ...] = ()
 
     def where(self, row: int) -> str:
         """Where a row stands: in a text file its line."""
-        return f"row {row} (counted from 0)" if self.lines is None else f"line {self.lines[row]}"
+        if self.lines is not None:
+            return f"line {self.lines[row]}"
+        return f"row {row if self.of_file is None else self.of_file[row]} (counted from 0)"
 
 
 class Table(Protocol):
@@ -237,4 +244,8 @@ class Table(Protocol):
 
     def read(self, numeric: Sequence[int], label: int | None = None, texts: Sequence[int] = ()) -> Cells:
         """Columns of numbers, the label, and columns as they stand."""
+        ...
+
+    def without(self, rows: NDArray[np.int64]) -> Table:
+        """The same as if the file had not these rows, which are counted from 0."""
         ...

@@ -46,7 +46,8 @@ _FIRST_CODE = re.compile(r'[ "]*0[0-9]')
 class TextTable:
     """How a text file is a table: its delimiter, the names of its columns, whether these are a header of `skip` lines.
 
-    `trailing` is whether every line ends in a delimiter, `blank_rows` whether lines of nothing but delimiters are rows.
+    `trailing` is whether every line ends in a delimiter, `blank_rows` whether lines of nothing but delimiters are rows;
+    `excluded` are rows of the file, counted from 0, that are passed over.
     """
 
     file: TextFile
@@ -58,6 +59,7 @@ class TextTable:
     notes: tuple[str, ...] = ()
     decimal: str = "."
     blank_rows: bool = False
+    excluded: frozenset[int] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -82,6 +84,10 @@ class TextTable:
             lines, are = ("line", "is") if blank == 1 else ("lines", "are")
             notes.append(f"{self.path.name}: {blank:,} {lines} without any value {are} left out")
         return replace(cells, notes=(*notes, *cells.notes))
+
+    def without(self, rows: NDArray[np.int64]) -> TextTable:
+        """The same as if the file had not these rows, which are counted from 0."""
+        return replace(self, file=replace(self.file), excluded=frozenset(rows.tolist()))
 
     @property
     def row_names(self) -> None:
@@ -133,6 +139,8 @@ class TextTable:
         labels = None if label is None else self._label(kept[label], numbers)
         if label is not None and labels is not None:
             faults[label] = labels[1]
+        total = len(numbers) + len(self.excluded)
+        left = np.delete(np.arange(total), list(self.excluded)) if self.excluded else None
         return Cells(
             numbers=X,
             faults=faults,
@@ -142,6 +150,7 @@ class TextTable:
             decimal=self.decimal,
             lines=numbers,
             blank=blank,
+            of_file=left,
             ragged=(self._ragged(ragged),) if ragged else (),
             notes=(
                 *self._of_codes({c: code for c, code in codes.items() if not faults[c].get(Kind.TEXT)}),
@@ -235,7 +244,7 @@ class TextTable:
         """
         width = len(self.names)
         strange = coded = False
-        at = 0
+        at, row_of_file = 0, -1
         code = re.compile(rf'{re.escape(self.delimiter)}[ "]*0[0-9]')
 
         def lines() -> Iterator[str]:
@@ -261,6 +270,9 @@ class TextTable:
                 row = [""] * width
             if len(row) != width:
                 ragged.append((at, row if len(ragged) < _LISTED else []))
+                continue
+            row_of_file += 1
+            if row_of_file in self.excluded:
                 continue
             yield at, row, strange, coded
 

@@ -9,10 +9,11 @@ from typing import get_args
 
 from kernelfit.arguments import choice, mapping
 from kernelfit.errors import InputError
-from kernelfit.typing import TaskName
+from kernelfit.typing import Missing, TaskName
 
 #: names that `keys` gives arrays
 ROLES = ("X", "y", "X_train", "y_train", "X_test", "y_test")
+_NAMED_BY_KEYS = "name its arrays with keys, as X=NAME,y=NAME"
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,15 @@ class FileOptions:
     drop : of a table, columns that are left out, by name or index
     task : whether labels are classes or numbers; None guesses, with a note
     keys : of NPZ and HDF5 files, the arrays: {"X": ..., "y": ...}, or X_train, y_train, X_test, y_test
+    missing : of a table, what is done with rows in which a number or the label is missing: they are refused, or left
+        out, "rows"
     """
 
     target: str | None = None
     drop: tuple[str, ...] = ()
     task: TaskName | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
+    missing: Missing = "refuse"
 
     @classmethod
     def of(
@@ -39,10 +43,12 @@ class FileOptions:
         drop: str | Sequence[str | int] | None = None,
         task: TaskName | None = None,
         keys: Mapping[str, str] | None = None,
+        missing: Missing = "refuse",
     ) -> FileOptions:
         """The same as a user may write it. Raises `InputError`."""
         if task is not None:
             choice("task", task, get_args(TaskName))
+        choice("missing", missing, get_args(Missing))
         names = (drop,) if isinstance(drop, str | int) else () if drop is None else drop
         if (
             not isinstance(target, str | int | None)
@@ -57,16 +63,26 @@ class FileOptions:
             tuple(map(str, names)),
             task,
             _roles({} if keys is None else keys),
+            missing,
         )
 
     def __bool__(self) -> bool:
         return self != FileOptions()
 
+    def of_test(self) -> FileOptions:
+        """What holds for a table of test rows, too, whose columns are those of the training rows."""
+        return FileOptions(missing=self.missing)
+
+    def _of_tables(self) -> dict[str, str | None]:
+        """What is said of tables alone."""
+        missing = None if self.missing == "refuse" else self.missing
+        return {"target": self.target, "drop": ", ".join(self.drop), "missing": missing}
+
     def require_known(self, name: str) -> None:
         """Raise `InputError` where something is said of a data set that is known."""
         if self:
             raise InputError(
-                f"target, drop, task, keys: got some for {name}, whose rows and labels are known; leave them out"
+                f"target, drop, task, keys, missing: got some for {name}, whose rows are known; leave them out"
             )
 
     def require_table(self, path: Path) -> None:
@@ -79,15 +95,14 @@ class FileOptions:
 
     def require_arrays(self, path: Path) -> None:
         """Raise `InputError` where something is said that files of arrays do not have."""
-        for name, value in (("target", self.target), ("drop", ", ".join(self.drop))):
+        for name, value in self._of_tables().items():
             if value:
-                raise InputError(
-                    f"{name}: got {value}, but {path.name} is no table; name its arrays with keys, as X=NAME,y=NAME"
-                )
+                remedy = "leave such rows out of its arrays" if name == "missing" else _NAMED_BY_KEYS
+                raise InputError(f"{name}: got {value}, but {path.name} is no table; {remedy}")
 
     def require_images(self, path: Path) -> None:
         """Raise `InputError` where something is said that folders do not have."""
-        for name, value in (("target", self.target), ("drop", ", ".join(self.drop))):
+        for name, value in self._of_tables().items():
             if value:
                 raise InputError(
                     f"{name}: got {value}, but {path.name} is a folder, whose sub-folders are the classes; leave it out"

@@ -14,7 +14,7 @@ import numpy as np
 from kernelfit.arguments import at_home, integer, path_of
 from kernelfit.errors import InputError
 from kernelfit.progress import Progress, ProgressLike, as_progress
-from kernelfit.typing import TaskName
+from kernelfit.typing import Missing, TaskName
 
 from .dataset import Dataset
 from .download import fetch
@@ -41,6 +41,7 @@ def load(
     drop: str | Sequence[str | int] | None = None,
     task: TaskName | None = None,
     keys: Mapping[str, str] | None = None,
+    missing: Missing = "refuse",
     seed: int = 0,
     progress: ProgressLike = None,
 ) -> Dataset:
@@ -64,6 +65,8 @@ def load(
         (`kernelfit.datasets.labels.are_classes`). A guess is a note.
     keys : of NPZ and HDF5 files, the arrays, {"X": NAME, "y": NAME} or X_train, y_train, X_test, y_test; by default
         found by their names or shapes.
+    missing : of tables, what is done with rows in which a number or the label is missing: "refuse", or "rows", which
+        leaves them out with a note.
     seed : chooses the rows held out.
     progress : receives the notes of the data set and the state of downloads.
 
@@ -74,7 +77,7 @@ def load(
     """
     name = name if isinstance(name, str) else str(path_of("name", name))
     progress = as_progress(progress)
-    options = FileOptions.of(target, drop, task, keys)
+    options = FileOptions.of(target, drop, task, keys, missing)
     seed = integer("seed", seed, 0)
     n_train = None if n_train is None else integer("n_train", n_train, 0)
     n_test = None if n_test is None else integer("n_test", n_test, 0)

@@ -72,7 +72,7 @@ def read_own(
     options = options or FileOptions()
     rows, own_test = read_parts(train, "train", options)
     notes: list[str] = []
-    held_out, order, test_order = False, None, None
+    held_out = False
     if test is not None:
         if own_test is not None:
             notes.append(f"the test part of {train.name} is left aside for {test.name}")
@@ -87,25 +87,24 @@ def read_own(
         )
         notes.append(f"{n_test:,} test images are drawn by seed {seed}")
     if own_test is None and n_test != 0:
-        rows, own_test, order, test_order, note = _hold_out(rows, seed)
+        rows, own_test, note = _hold_out(rows, seed)
         held_out = True
         notes.append(note)
     elif _by_class(rows):  # the first n rows would all be of one
-        order = np.random.default_rng(seed).permutation(len(rows.X))
-        rows = _take(rows, order)
+        rows = _take(rows, np.random.default_rng(seed).permutation(len(rows.X)))
         notes.append(f"training images are in an order drawn by seed {seed}")
-    tested = own_test or _take(rows, np.arange(0))
+    tested = own_test or dataclasses.replace(_take(rows, np.arange(0)), of_file=None)
     return dataclasses.replace(
         _assemble(name, rows, tested, notes, options.task),
         held_out=held_out,
-        origin=_origin(rows, order),
-        test_origin=_origin(tested, test_order),
+        origin=_origin(rows),
+        test_origin=_origin(tested),
     )
 
 
-def _origin(rows: Rows, order: NDArray[np.int64] | None) -> Origin | None:
-    """The names of images of a folder; else which rows of the file they are, where those have another order."""
-    return order if rows.ids is None or not rows.path.is_dir() else rows.ids
+def _origin(rows: Rows) -> Origin | None:
+    """The names of images of a folder; else which rows of the file they are, where not all of these in their order."""
+    return rows.of_file if rows.ids is None or not rows.path.is_dir() else rows.ids
 
 
 def _by_class(rows: Rows) -> bool:
@@ -132,7 +131,7 @@ def read_parts(
     if path.is_file():
         refuse_pointer(path)
     if is_table(path):
-        return read_table(path, options if argument == "train" else None, like), None
+        return read_table(path, options if argument == "train" else options.of_test(), like), None
     suffix = path.suffix.lower()
     reader = ARRAYS.get(suffix)
     if reader is None:
@@ -162,8 +161,8 @@ def _read_idx_folder(paths: list[Path]) -> tuple[Rows, Rows]:
     return parts[0], parts[1]
 
 
-def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], NDArray[np.int64], str]:
-    """The rows that are left, those held out, which rows of the file they are, and a note."""
+def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, str]:
+    """The rows that are left, those held out, and a note."""
     n = len(rows.X)
     if n < 3:
         raise InputError(
@@ -175,13 +174,14 @@ def _hold_out(rows: Rows, seed: int) -> tuple[Rows, Rows, NDArray[np.int64], NDA
     note = (
         f"{rows.path.name} has no test part: {n_test} of {n} rows (20 %), chosen by seed {seed}, are held out"
     )
-    left, out = order[n_test:], order[:n_test]
-    return _take(rows, left), _take(rows, out), left, out, note
+    return _take(rows, order[n_test:]), _take(rows, order[:n_test]), note
 
 
 def _take(rows: Rows, index: NDArray[np.int64]) -> Rows:
     ids = None if rows.ids is None else tuple(rows.ids[row] for row in index.tolist())
-    return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index], ids=ids)
+    lines = None if rows.lines is None else [rows.lines[row] for row in index.tolist()]
+    of_file = index if rows.of_file is None else rows.of_file[index]
+    return dataclasses.replace(rows, X=rows.X[index], y=rows.y[index], ids=ids, lines=lines, of_file=of_file)
 
 
 def _repeated(rows: Array, test: Array) -> int:

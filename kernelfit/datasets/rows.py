@@ -32,7 +32,8 @@ class Rows:
 
     `class_names` is given when the file names its classes; y then holds their indices. `label_name` is what
     the file calls its labels. `columns` are those of a table. Without labels y is (n, 0). `ids` are what the file calls
-    its rows, `id_name` what it calls their column, `lines` those of a text file that the rows stand in.
+    its rows, `id_name` what it calls their column, `lines` those of a text file that the rows stand in. `of_file` tells
+    which of the file's rows these are, where some are left out or they stand in another order.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class Rows:
     ids: tuple[str, ...] | None = None
     id_name: str = ""
     lines: Sequence[int] | None = None
+    of_file: NDArray[np.int64] | None = None
 
     @property
     def labelled(self) -> bool:

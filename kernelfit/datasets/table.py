@@ -20,11 +20,12 @@ from pathlib import Path
 import numpy as np
 
 from kernelfit.errors import InputError
-from kernelfit.typing import Array, Float
+from kernelfit.typing import Array, Float, Missing
 
 from .arrow import ARROW, open_arrow
 from .categories import by_case_alone, categories_of, listed
 from .cells import Cells, Kind, Table, composed, is_missing
+from .complete_rows import complete_rows
 from .csv import open_table
 from .faults import damaged, damaged_by, reading
 from .file_options import FileOptions
@@ -90,7 +91,7 @@ def read_table(path: Path, options: FileOptions | None = None, like: TableColumn
     with reading(path, "a table"):
         table = _open(path, like)
         if like is not None:
-            rows = _read_like(table, like, gaps=True)
+            rows = _read_like(table, like, options.missing)
             if not rows.labelled:
                 raise damaged(
                     path,
@@ -122,7 +123,7 @@ def read_columns(path: Path, like: TableColumns | None, width: int | None = None
                 raise damaged(path, wanted, f"{len(table.names):,}")
             names = tuple(str(index) for index in range(len(table.names)))
             like = TableColumns(names, None, names)
-        return _read_like(table, like, gaps=False)
+        return _read_like(table, like, None)
 
 
 def _open(path: Path, like: TableColumns | None = None, *, blank_rows: bool = False) -> Table:
@@ -146,8 +147,13 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
         )
     ids = _ids(table, features)
     cells = table.read(features, label, ids)
+    notes: list[str] = []
+    if options.missing == "rows":
+        numeric = [column for column in features if column not in words_of(table, cells, features)[0]]
+        table, notes = complete_rows(table, cells, numeric, label, words=False)
+        cells = table.read(features, label, ids) if notes else cells
     said = why or (_BY_NAME if options.target is None else "")
-    notes = [f"{path.name}: the label is column {names[label]!r}{said}"]
+    notes.append(f"{path.name}: the label is column {names[label]!r}{said}")
     if dropped:
         notes.append(
             f"{path.name}: columns left out: {listed_names([names[column] for column in sorted(dropped)])}"
@@ -205,9 +211,9 @@ def _read_new(table: Table, options: FileOptions) -> Rows:
     return _rows(table, X, cells, columns, label, notes)
 
 
-def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
-    """Rows of these columns; without `gaps`, numbers that are missing are no fault and NaN."""
-    path, names, notes = table.path, table.names, []
+def _read_like(table: Table, like: TableColumns, missing: Missing | None) -> Rows:
+    """Rows of these columns; with `missing` None numbers that are missing are no fault and NaN."""
+    path, names, notes, gaps = table.path, table.names, [], missing is not None
     if table.named and like.named:
         features, label = _by_name(table, like)
     else:
@@ -224,7 +230,12 @@ def _read_like(table: Table, like: TableColumns, *, gaps: bool) -> Rows:
     unsure = unsure if ids is None else None
     numeric = [features[index] for index in like.numeric]
     words = [features[index] for index in like.of_words]
-    cells = table.read(numeric, label, (*words, *(column for column in (ids, unsure) if column is not None)))
+    texts_of = (*words, *(column for column in (ids, unsure) if column is not None))
+    cells = table.read(numeric, label, texts_of)
+    if missing == "rows":
+        table, left_out = complete_rows(table, cells, numeric, label, words=like.text_labels)
+        notes += left_out
+        cells = table.read(numeric, label, texts_of) if left_out else cells
     if unsure is not None:
         _require_row_names(table, like, unsure, cells.texts[unsure])
     labels = [] if label is None or like.text_labels else [label]
@@ -291,6 +302,7 @@ def _rows(
         ids=ids,
         id_name=id_name,
         lines=cells.lines,
+        of_file=cells.of_file,
     )
 
 

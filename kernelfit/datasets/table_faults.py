@@ -94,7 +94,8 @@ def _missing_label(table: Table, cells: Cells, label: int, empty: Sequence[int])
     shown = repr(cells.label_texts[empty[0]][:40]) if cells.label_texts[empty[0]] else "an empty cell"
     more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
     expected = f"a label in every row of column {table.names[label]!r}"
-    return [Fault(expected, f"{shown} in {cells.where(empty[0])}{more}", "fill it, or leave out the row")]
+    remedy = "fill it, or leave out such rows (missing='rows')"
+    return [Fault(expected, f"{shown} in {cells.where(empty[0])}{more}", remedy)]
 
 
 def rows_without_label(cells: Cells) -> list[int]:
@@ -213,7 +214,7 @@ def _gaps(table: Table, gaps: Mapping[int, Seen], training: bool) -> Fault:
         "numbers in every row",
         f"missing values in {len(gaps)} columns: {listed_names(counts)}; the first is {first.shown} in {first.where}, "
         f"column {names[0]!r}",
-        "fill them, or leave out the rows"
+        "fill them, or leave out the rows (missing='rows')"
         + (f", or the columns with drop={drop_value(names)}" if training else ""),
     )
 
@@ -234,6 +235,7 @@ def faults_of_cells(
     text, missing = faults.get(Kind.TEXT), faults.get(Kind.MISSING)
     drop = f" (drop={drop_value([table.names[column]])})"
     column_out = f", or leave the column out{drop}" if training else ""
+    rows_out = f", or leave out such rows (missing='rows'){f', or the column{drop}' if training else ''}"
     row_out = f", or leave out the row{f' or the column{drop}' if training else ''}"
     refused: list[Fault] = []
     if text is not None:
@@ -243,7 +245,7 @@ def faults_of_cells(
     if missing is not None and gaps:
         more = f" and {missing.count - 1} more missing in this column" if missing.count > 1 else ""
         found = f"{missing.shown} in {missing.where}{more}"
-        refused.append(Fault(f"a number in {name}", found, f"fill it{row_out}"))
+        refused.append(Fault(f"a number in {name}", found, f"fill it{rows_out}"))
     percent = faults.get(Kind.PERCENT)
     if percent is not None and percent.count < rows - (missing.count if missing else 0):
         refused.append(

@@ -53,6 +53,7 @@ from kernelfit.typing import (
     Corruption,
     EngineName,
     GammaRule,
+    Missing,
     PrecisionLike,
     RidgeRule,
     SolverName,
@@ -61,11 +62,18 @@ from kernelfit.typing import (
 )
 
 Pathlike = str | Path | None
+_NEVER_HELD = (
+    "standardise: features that stream are never held all at once, expected False; or take another kernel"
+)
 
 
 # title -> settings whose values are named, and settings named with their values where they are not the default
 _SUMMARY: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("rows", (), ("n_train", "n_test", "test", "target", "drop", "task", "keys", "data_dir", "seed")),
+    (
+        "rows",
+        (),
+        ("n_train", "n_test", "test", "target", "drop", "task", "keys", "missing", "data_dir", "seed"),
+    ),
     ("corruption", (), ("corruption", "corruption_p", "corruption_seed")),
     ("features", ("features",), ("feature_options", "standardise")),
     ("kernel", ("kernel",), ("gamma", "gamma_factor", "kernel_params")),
@@ -87,8 +95,9 @@ class Experiment(Settings):
     n_train, n_test : take the first rows of each part; None takes all
     data_dir : a folder to look in first for known data sets
     train, test : the user's own files in place of `dataset`
-    target, drop, task, keys : how the user's own files are read: label column, columns to leave out, "classification"
-        or "regression", names of arrays; as for `kernelfit.datasets.load`
+    target, drop, task, keys, missing : how the user's own files are read: label column, columns to leave out,
+        "classification" or "regression", names of arrays, whether rows with missing values are refused or left out; as
+        for `kernelfit.datasets.load`
     corruption : a name of `kernelfit.datasets.corruptions.CORRUPTIONS`; `corruption_p` is the share of labels that
         "corrupt-labels" draws anew, `corruption_seed` draws the corruption where it is not `seed`
     features : "none", or a name of `kernelfit.features.REGISTRY`, with `feature_options` as its class takes them
@@ -122,6 +131,7 @@ class Experiment(Settings):
         drop: str | Sequence[str | int] | None = None,
         task: TaskName | None = None,
         keys: Mapping[str, str] | None = None,
+        missing: Missing = "refuse",
         corruption: Corruption = TRUE,
         corruption_p: float = 1.0,
         corruption_seed: int | None = None,
@@ -160,13 +170,13 @@ class Experiment(Settings):
             drop,
             task,
             keys,
+            missing,
         )
         mapped = FeatureSpec(features, _options("feature_options", feature_options))
         corrupted = CorruptionSpec(corruption, corruption_p, corruption_seed)
-        inputs = Inputs(data, corrupted, mapped, seed, standardise, centre)
         name = kernel if kernel is not None else mapped.default_kernel
         super().__init__(
-            inputs,
+            Inputs(data, corrupted, mapped, seed, standardise, centre),
             KernelSpec(name, gamma, gamma_factor, _options("kernel_params", kernel_params)),
             SolverSettings(
                 ridge,
@@ -186,9 +196,7 @@ class Experiment(Settings):
             loo,
         )
         if standardise and self.streams:
-            raise InputError(
-                "standardise: features that stream are never held all at once, expected False; or take another kernel"
-            )
+            raise InputError(_NEVER_HELD)
 
     def __repr__(self) -> str:
         default = Experiment().to_dict()

@@ -14,7 +14,6 @@ from kernelfit.cluster.model import predict as predict_cluster
 from kernelfit.cpu.memory import available_memory, free_disk
 from kernelfit.cpu.pool import CpuBackend
 from kernelfit.datasets import REGISTRY
-from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.loading import refuse_for_known
 from kernelfit.errors import InputError
 from kernelfit.experiments import gemm_rate
@@ -78,7 +77,7 @@ def shape_of(data: DataSpec, seed: int = 0) -> Shape:
         X = dataset.X_train
         shape = Shape(dataset.n_train, dataset.n_features, n_rhs, X.dtype.name)
         return replace(shape, levels=int(X.max()) - int(X.min()) + 1) if shape.exact and X.size else shape
-    refuse_for_known(data.dataset, data.test, FileOptions.of(data.target, data.drop, data.task, data.keys))
+    refuse_for_known(data.dataset, data.test, data.of_files)
     if data.n_test is not None and data.n_test > spec.n_test:
         raise InputError(
             f"n_test: got {data.n_test}, expected 0 to {spec.n_test}, the test rows of {data.dataset}"

@@ -36,6 +36,7 @@ from kernelfit.typing import (
     Corruption,
     EngineName,
     GammaRule,
+    Missing,
     PrecisionLike,
     RidgeRule,
     SolverName,
@@ -56,7 +57,7 @@ TRUE: Corruption = "true"
 class DataSpec:
     """Rows and labels: a data set by name or path, or the user's own `train` and `test` files, and how many of each.
 
-    `target`, `drop`, `task` and `keys` say how the user's own files are read, see `kernelfit.datasets.load`.
+    `target`, `drop`, `task`, `keys` and `missing` say how the user's own files are read, see `kernelfit.datasets.load`.
     """
 
     dataset: str = "digits"
@@ -69,9 +70,10 @@ class DataSpec:
     drop: str | Sequence[str | int] | None = None
     task: TaskName | None = None
     keys: Mapping[str, str] | None = field(default=None, hash=False)
+    missing: Missing = "refuse"
 
     def __post_init__(self) -> None:
-        options = FileOptions.of(self.target, self.drop, self.task, self.keys)
+        options = self.of_files
         object.__setattr__(self, "target", options.target)
         object.__setattr__(self, "drop", options.drop)
         object.__setattr__(self, "keys", dict(options.keys))
@@ -91,6 +93,11 @@ class DataSpec:
                 object.__setattr__(self, name, integer(name, rows, 0))
 
     @property
+    def of_files(self) -> FileOptions:
+        """How the user's own files are read. Raises `InputError`."""
+        return FileOptions.of(self.target, self.drop, self.task, self.keys, self.missing)
+
+    @property
     def called(self) -> str:
         """What the training rows come from: the path or the name that was given."""
         return self.dataset if self.train is None else str(self.train)
@@ -104,8 +111,8 @@ class DataSpec:
         """How another file of the user's own is read like this one; a folder of images has nothing to be said."""
         if path.is_dir():
             return {"task": self.task}
-        options = {"target": self.target, "drop": self.drop} if is_table(path) else {"keys": self.keys}
-        return {**options, "task": self.task}
+        of_table = {"target": self.target, "drop": self.drop, "missing": self.missing}
+        return {**(of_table if is_table(path) else {"keys": self.keys}), "task": self.task}
 
     def to_dict(self) -> dict[str, Any]:
         """The arguments that make it anew, from whatever folder: paths are absolute."""
@@ -119,6 +126,7 @@ class DataSpec:
             "drop": list(self.drop or ()),
             "task": self.task,
             "keys": dict(self.keys or {}),
+            "missing": self.missing,
         }
 
 

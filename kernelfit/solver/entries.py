@@ -48,11 +48,18 @@ def _require_digits(problem: Problem) -> None:
     if (kernel is not None and kernel.stationary) or is_primal(problem):
         return
     largest = float(np.abs(problem.source.diagonal()).max())
-    if 0 < largest < sys.float_info.min:
+    if largest < sys.float_info.min and (largest > 0 or _vanishes(problem)):
         raise InputError(
             f"K: has entries of up to {largest:.3g}, expected {sys.float_info.min:.3g} or more, below which float64 "
             "loses digits; rescale X, or the parameters of the kernel"
         )
+
+
+def _vanishes(problem: Problem) -> bool:
+    """Whether a diagonal of zeros is that of rows which are none, whose k(x, x) has no number in float64."""
+    kernel, points = problem.kernel, problem.points
+    of_formula = kernel is not None and Needs.FUNCTION not in kernel.needs
+    return of_formula and points is not None and bool(points.lengths.any())
 
 
 def require_symmetric(source: KernelGram, backend: CpuBackend, notes: Notes) -> None:

@@ -697,7 +697,7 @@ def test_load_takes_what_is_said_of_a_table(tmp_path: Path) -> None:
     assert numbers.y_train.max() == 6
     with pytest.raises(InputError, match="task: got 'ordinal', expected one of classification, regression"):
         load(path, task="ordinal")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="target, drop, task, keys: got some for digits"):
+    with pytest.raises(InputError, match="target, drop, task, keys, missing: got some for digits"):
         load("digits", target="label")
 
 
@@ -807,7 +807,8 @@ def test_numbers_that_are_missing_are_a_fault_of_rows_to_test_on_alone(tmp_path:
     new = written(tmp_path, "a,b,y\n1,,0.5\n?,3,1.5\n", "new.csv")
     np.testing.assert_array_equal(read_columns(new, like).X, [[1, np.nan], [np.nan, 3]])
     with pytest.raises(
-        DataError, match=r"missing values in 2 columns: a \(1\), b \(1\).*leave out the rows$"
+        DataError,
+        match=r"missing values in 2 columns: a \(1\), b \(1\).*leave out the rows \(missing='rows'\)$",
     ):
         read_table(new, None, like)
 

@@ -40,6 +40,16 @@ def test_entries_that_have_lost_digits_are_refused(rng, given):
     assert few.certificate.interpolates
 
 
+@pytest.mark.parametrize("degree", [2, 3])
+def test_a_kernel_that_vanishes_in_float64_is_refused(rng, degree):
+    """|x|^4 of rows of 1e-160 has no number: beside a ridge predictions were 0, and a norm of 0 was known exactly."""
+    x, y = rng.standard_normal((6, 8)), rng.standard_normal(6)
+    options = {"kernel": "polynomial", "gamma": 1.0, "kernel_params": {"degree": degree, "coef0": 0.0}}
+    with pytest.raises(InputError, match=r"^K: has entries of up to 0, expected 2.23e-308 or more.*rescale X"):
+        kernelfit.solve(1e-160 * x, y, ridge=1.0, **options)
+    assert not kernelfit.solve(np.zeros_like(x), y, ridge=1.0, **options).fitted.any()  # as it is
+
+
 def lopsided(x, y):
     return 2.0 if x[0] == y[0] else 0.01 + 0.001 * x[0]
 
