@@ -16,7 +16,8 @@ rows/         what was compared before, where the run is of the best of it
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -81,9 +82,7 @@ class Run:
         folder, made = make_folder(folder)
         lock = None
         try:
-            for path in (folder / name for name in (JOURNAL, LOCK, FACTOR, ITERATION)):
-                if path.is_file() and not _may_be_left(path):
-                    raise StorageError(f"{path}: is no file of a run, and would be lost; name another folder")
+            _require_own(folder, (JOURNAL, LOCK, FACTOR, ITERATION))
             lock = FolderLock(folder / LOCK)
             refuse_occupied(folder)
             run = cls(folder, lock, record)
@@ -272,10 +271,28 @@ class Run:
         self._journal = self._file = None
 
 
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Nobody else writes into the folder meanwhile, in which no run is begun. Raises `StorageError`."""
+    _require_own(folder, (LOCK,))
+    lock = FolderLock(folder / LOCK)
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
+
+
 def is_vacant(folder: Path) -> bool:
     """Whether a folder holds nothing but what a start that was killed may have left, a Gram's sums included, and what
     was found out before the run."""
     return all(path.name == ROWS if path.is_dir() else _may_be_left(path) for path in folder.iterdir())
+
+
+def _require_own(folder: Path, names: Sequence[str]) -> None:
+    """Raise where a file of such a name is the user's."""
+    for path in (folder / name for name in names):
+        if path.is_file() and not _may_be_left(path):
+            raise StorageError(f"{path}: is no file of a run, and would be lost; name another folder")
 
 
 def _may_be_left(path: Path) -> bool:

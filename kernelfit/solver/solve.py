@@ -24,6 +24,7 @@ from kernelfit.runs.folder import (
     RUN,
     SOLUTION,
     is_without_factor,
+    only_writer,
     refuse_occupied,
     remove_if_empty,
     require_regular_files,
@@ -306,17 +307,18 @@ def _primal(problem: Problem, context: Context) -> Solution:
     if folder is None:
         return solve_primal(problem, backend, resources.memory_limit, notes)
     folder, made = make_folder(folder)
-    if context.resume and is_without_factor(folder):
-        _refuse_another(folder, problem)
-    else:
-        refuse_occupied(folder)
     try:
-        solution = solve_primal(problem, backend, resources.memory_limit, notes)
+        with only_writer(folder):
+            if context.resume and is_without_factor(folder):
+                _refuse_another(folder, problem)
+            else:
+                refuse_occupied(folder)
+            solution = solve_primal(problem, backend, resources.memory_limit, notes)
+            solution.save(folder / SOLUTION)
     except BaseException:
         if made:
             remove_if_empty(folder)
         raise
-    solution.save(folder / SOLUTION)
     return solution
 
 

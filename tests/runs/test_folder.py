@@ -421,6 +421,24 @@ def test_the_primal_path_takes_other_targets_and_is_resumed(tmp_path: Path) -> N
         kernelfit.solve(**problem(), run_dir=folder, resume=True)
 
 
+def test_the_primal_path_has_one_writer(tmp_path: Path) -> None:
+    """Of two solves at once the last one's solution stayed, and both said that theirs was stored."""
+    given, folder = problem(kernel="linear", gamma=None), tmp_path / "run"
+    folder.mkdir()
+    lock = FolderLock(folder / "lock")
+    for resume in (False, True):
+        with pytest.raises(StorageError, match=f"process {os.getpid()} is working in this folder"):
+            kernelfit.solve(**given, run_dir=folder, resume=resume)
+    lock.release(remove=True)
+    (folder / "lock").write_text("of the user's own")
+    with pytest.raises(StorageError, match=r"lock: is no file of a run, and would be lost"):
+        kernelfit.solve(**given, run_dir=folder)
+    assert (folder / "lock").read_text() == "of the user's own"
+    (folder / "lock").unlink()
+    kernelfit.solve(**given, run_dir=folder)
+    assert {path.name for path in folder.iterdir()} == {"solution.h5"}
+
+
 def test_without_a_directory_nothing_stays(tmp_path: Path) -> None:
     solution = kernelfit.solve(**problem(tier="disk"), scratch=tmp_path)
     assert list(tmp_path.iterdir()) == []  # the file lost its name as soon as it was open

@@ -45,7 +45,9 @@ def test_a_kernel_that_vanishes_in_float64_is_refused(rng, degree):
     """|x|^4 of rows of 1e-160 has no number: beside a ridge predictions were 0, and a norm of 0 was known exactly."""
     x, y = rng.standard_normal((6, 8)), rng.standard_normal(6)
     options = {"kernel": "polynomial", "gamma": 1.0, "kernel_params": {"degree": degree, "coef0": 0.0}}
-    with pytest.raises(InputError, match=r"^K: has entries of up to 0, expected 2.23e-308 or more.*rescale X"):
+    with pytest.raises(
+        InputError, match=r"^K: has entries of up to 0, expected 2.23e-308 or more.*rescale X"
+    ):
         kernelfit.solve(1e-160 * x, y, ridge=1.0, **options)
     assert not kernelfit.solve(np.zeros_like(x), y, ridge=1.0, **options).fitted.any()  # as it is
 
