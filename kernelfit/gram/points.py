@@ -401,8 +401,8 @@ def _spread(n: int) -> NDArray[np.int64]:
 
 
 def _power_below(magnitude: Any) -> Any:
-    """The largest power of two that is no larger, of numbers > 0."""
-    return np.ldexp(1.0, np.frexp(magnitude)[1] - 1)
+    """The largest power of two that is no larger, of numbers > 0, and has an inverse in float64."""
+    return np.ldexp(1.0, np.maximum(np.frexp(magnitude)[1] - 1, -1022))
 
 
 def _stored_integers(values: NDArray[Any], like: Points | None, name: str) -> NDArray[Any]:

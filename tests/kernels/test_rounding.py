@@ -263,6 +263,16 @@ def test_rows_whose_squares_underflow(rng, cross):
         check(cross, kernel, x)
 
 
+@pytest.mark.parametrize("kernel", [Cosine(), ArcCosine(0, 1), ArcCosine(0, 3)], ids=repr)
+def test_rows_below_the_smallest_normal_number(rng, cross, kernel):
+    """The inverse of their power of two overflowed: parallel rows had no angle, nor predictions a value."""
+    x = np.round(rng.standard_normal((6, 3)) * 2.0**20)
+    x[3] = 2.0 * x[0]
+    np.testing.assert_array_equal(
+        cross(kernel, x * 2.0**-1074, x * 2.0**-1074), cross(kernel, x * 2.0**-600, x * 2.0**-600)
+    )
+
+
 def test_a_time_stamp_beside_zeros_costs_cosines_nothing(rng, cross):
     """1.7e9 for 60 % of the rows and 0 for the rest: the median, taken off and added again, put entries off by 0.93."""
     x = rng.standard_normal((50, 3))
