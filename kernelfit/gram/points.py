@@ -182,6 +182,11 @@ class Points:
         self.factor: float = self.scale if largest < sys.float_info.max * self.scale else 1.0
         if not longest < _LONGEST:
             _refuse_overflow(self, name)
+        if like is None and self.scale < 1.0 and 0.0 < longest < sys.float_info.min:
+            raise InputError(
+                f"scale: got {self.scale:.3g}, of which rows are up to {longest:.3g} long, expected "
+                f"{sys.float_info.min:.3g} or more, below which float64 loses digits; give a larger scale"
+            )
 
     def require_unchanged(self, *, whole: bool = True, threads: int | None = None) -> None:
         """Raise `InputError` where the user's array, which is not copied, was changed since; not `whole`, by some of

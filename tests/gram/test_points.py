@@ -363,3 +363,14 @@ def test_the_array_of_an_object_that_hands_its_own_over_is_copied_too():
     points = Points(Wrapped())
     Wrapped.values += 1.0
     assert points.values[0, 0] == -0.5
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.uint8])
+def test_a_scale_that_leaves_rows_without_their_digits_is_refused(rng, dtype):
+    """Cosines were off by 0.75, without a word."""
+    x = rng.integers(0, 256, (6, 3)).astype(dtype)
+    with pytest.raises(
+        InputError, match=r"^scale: got 1e-320, of which rows are up to .*e-318 long, expected"
+    ):
+        Points(x, 1e-320)
+    assert Points(x, 1e-300).lengths.all()
