@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from kernelfit.experiments.prepare import Prepared, prepare
 from kernelfit.experiments.result import Result
 from kernelfit.experiments.specs import Settings
 from kernelfit.experiments.stream import Checkpoint, stream
-from kernelfit.progress import Progress
+from kernelfit.progress import Aside, Progress
 from kernelfit.runs import result_file
 from kernelfit.solver.solution import Solution
 from kernelfit.solver.solve import solve
@@ -135,9 +136,9 @@ class Task:
             without = record
             if solution.ridge > 0:
                 begun = time.perf_counter()
-                without, reason = self._interpolate(solution, progress)
+                without, said = self._interpolate(solution, progress)
                 record["seconds"]["interpolate"] = time.perf_counter() - begun
-                remarks += [reason] if reason else []
+                remarks += said
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
         record |= {**earlier, "seconds": {**record["seconds"], **earlier.get("seconds", {})}}
@@ -221,23 +222,26 @@ class Task:
         record |= inputs.corruption.to_dict() if inputs.corruption else {}
         return record | ({"resumed": True} if self.resumed else {}), left_out
 
-    def _interpolate(self, chosen: Solution, progress: Progress) -> tuple[dict[str, Any] | None, str]:
-        """The record of the same solve without a ridge; or None and why there is none."""
+    def _interpolate(
+        self, chosen: Solution, progress: Progress
+    ) -> tuple[dict[str, Any] | None, Sequence[str]]:
+        """The record of the same solve without a ridge and the notes of it; or None and why there is none."""
         started = time.perf_counter()
         arguments = self.prepared.solver_arguments(self.settings.solver) | {"ridge": 0.0}
+        aside = Aside(progress, "without a ridge", chosen.notes)
         try:
             solution = solve(
                 self.prepared.X_train,
                 self.prepared.targets(self.dataset),
                 kernel=chosen.kernel or "precomputed",
                 **arguments,
-                progress=progress,
+                progress=aside,
             )
         except (DuplicateRowsError, NotPositiveDefiniteError) as error:
             reason = f"no solution without a ridge: {error}"
             progress.note(reason)
-            return None, reason
+            return None, [reason]
         try:
-            return self._record(solution, started, progress)[0], ""
+            return self._record(solution, started, aside)[0], aside.lines
         finally:
             solution.close()

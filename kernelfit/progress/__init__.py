@@ -5,12 +5,13 @@ Public functions take `progress=True`, or an object of your own with the two met
 
 from kernelfit.progress.choose import ProgressLike, as_progress
 from kernelfit.progress.notebook import NotebookProgress
-from kernelfit.progress.notes import Notes, Once, Recorded
+from kernelfit.progress.notes import Aside, Notes, Once, Recorded
 from kernelfit.progress.protocol import Advance, Progress, Silent
 from kernelfit.progress.terminal import TerminalProgress
 
 __all__ = [
     "Advance",
+    "Aside",
     "NotebookProgress",
     "Notes",
     "Once",

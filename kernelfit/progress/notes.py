@@ -42,6 +42,23 @@ class Recorded:
         self._progress.note(message)
 
 
+class Aside:
+    """Hands phases on to `progress`, and the notes of a solve beside the main one, which begin with `of` and were not
+    `said` of that; they are recorded in `lines`."""
+
+    def __init__(self, progress: Progress, of: str, said: Iterable[str]) -> None:
+        self._progress, self._of, self._said = progress, of, frozenset(said)
+        self.lines: list[str] = []
+
+    def phase(self, name: str, total: float, unit: str = "flop") -> AbstractContextManager[Advance]:
+        return self._progress.phase(name, total, unit)
+
+    def note(self, message: str) -> None:
+        if message not in self._said:
+            self.lines.append(f"{self._of}: {message}")
+            self._progress.note(self.lines[-1])
+
+
 class Once:
     """Hands phases on to `progress`, and every note once: many solves of one data set say the same of it."""
 

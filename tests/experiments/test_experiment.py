@@ -544,3 +544,18 @@ def test_a_run_that_is_not_finished_is_to_be_resumed(tmp_path: Path) -> None:
     kernelfit.solve(rng.random((9, 2)), rng.random(9), run_dir=tmp_path / "solve").close()
     with pytest.raises(InputError, match=r"holds no result\.json; it is a run of kernelfit\.solve"):
         Experiment.load(tmp_path / "solve")
+
+
+def test_notes_of_the_solve_without_a_ridge_say_so(tmp_path: Path) -> None:
+    """ "predictions may be off by 0.01, give a larger ridge" stood beside a ridge of 3 and a condition of 100."""
+    rng = np.random.default_rng(0)
+    x, progress = rng.uniform(size=(100, 3)), Silent()
+    np.savez(tmp_path / "a.npz", X=x, y=np.sin(6.0 * x[:, 0]) + rng.standard_normal(100))
+    experiment = Experiment(tmp_path / "a.npz", n_test=0, ridge="auto", gamma=1.0, task="regression")
+    result = experiment.run(progress=progress)
+    assert result.solution.ridge > 1e-3
+    of_interpolant = [note for note in progress.notes if "give a larger ridge" in note]
+    assert of_interpolant
+    for note in of_interpolant:
+        assert note.startswith("without a ridge: ")
+        assert note in result.to_dict()["notes"]
