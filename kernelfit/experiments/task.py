@@ -139,6 +139,7 @@ class Task:
                 without, said = self._interpolate(solution, progress)
                 record["seconds"]["interpolate"] = time.perf_counter() - begun
                 remarks += said
+                record["notes"] = [*record["notes"], *said]
             record = record | records.ridge_record(choice, without)
             record["seconds"]["total"] = time.perf_counter() - started
         record |= {**earlier, "seconds": {**record["seconds"], **earlier.get("seconds", {})}}
