@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import root
+from kernelfit.cli import root
 from kernelfit.datasets import load
 from kernelfit.datasets.file_options import FileOptions
 from kernelfit.datasets.table import read_table
